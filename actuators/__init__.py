@@ -1,0 +1,1 @@
+"""Hands on the world: one file per platform behind one small port, and the ledger."""

@@ -1,0 +1,1 @@
+"""Online models: anomaly detectors, forecasters, drift. No Kafka, no clock, no I/O."""

@@ -1,0 +1,40 @@
+"""What travels on the topics: one small file per kind of message, no behaviour beyond encoding."""
+
+from schemas.alert import Alert
+from schemas.anomaly import Anomaly, Evidence
+from schemas.command import Action, Command, Place, Promote, Rollback, Scale, SetTraffic
+from schemas.dead_letter import DeadLetter
+from schemas.event import Deployment, Event, Feedback, MaintenanceWindow
+from schemas.forecast import Forecast
+from schemas.message import Message, SchemaError, decode, encode
+from schemas.outcome import Outcome, Status
+from schemas.sample import Sample, series_key
+from schemas.signal import Signal
+
+__all__ = [
+    "Action",
+    "Alert",
+    "Anomaly",
+    "Command",
+    "DeadLetter",
+    "Deployment",
+    "Event",
+    "Evidence",
+    "Feedback",
+    "Forecast",
+    "MaintenanceWindow",
+    "Message",
+    "Outcome",
+    "Place",
+    "Promote",
+    "Rollback",
+    "Sample",
+    "Scale",
+    "SchemaError",
+    "SetTraffic",
+    "Signal",
+    "Status",
+    "decode",
+    "encode",
+    "series_key",
+]

@@ -1,0 +1,48 @@
+"""What people and other systems tell the pipeline."""
+
+from typing import Literal
+
+import msgspec
+
+from schemas.message import Message
+
+
+class Deployment(Message, frozen=True, kw_only=True, tag="deployment/1"):
+    """A release reached a target at `ts` (Unix ms).
+
+    `previous` is what it replaced. `canary_percent` is the share of traffic it got where it runs
+    beside a control, None where it replaced everything.
+    """
+
+    target: str
+    release: str
+    ts: int
+    previous: str | None = None
+    canary_percent: float | None = None
+
+
+class MaintenanceWindow(Message, frozen=True, kw_only=True, tag="maintenance/1"):
+    """Alerts of the matching series are suppressed from `starts_at` to `ends_at` (Unix ms).
+
+    `target` narrows it to one target, `matchers` to series with these label values.
+    """
+
+    id: str
+    starts_at: int
+    ends_at: int
+    target: str | None = None
+    matchers: dict[str, str] = msgspec.field(default_factory=dict)
+    reason: str = ""
+
+
+class Feedback(Message, frozen=True, kw_only=True, tag="feedback/1"):
+    """An operator's word on an alarm, or on a moment without one (`missed`)."""
+
+    series: str
+    ts: int
+    verdict: Literal["false-alarm", "real", "missed"]
+    anomaly: str | None = None
+    by: str = ""
+
+
+Event = Deployment | MaintenanceWindow | Feedback

@@ -1,0 +1,1 @@
+"""The Faust app: transport, topics, state, agents, telemetry, console, command line."""
