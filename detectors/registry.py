@@ -1,0 +1,53 @@
+"""Detectors by name, as the configuration asks for them."""
+
+import inspect
+from collections.abc import Callable, Mapping
+
+from detectors.ewma_z import ewma_z_bank
+from detectors.port import Bank, UnknownDetectorError
+from detectors.tidegate import tidegate_bank
+
+DEFAULT_MODEL = "tidegate"
+ALARMS_PER_SERIES_DAY = 1 / 7
+
+_NATIVE: Mapping[str, Callable[..., Bank]] = {"tidegate": tidegate_bank, "ewma-z": ewma_z_bank}
+
+
+def known_models() -> tuple[str, ...]:
+    """Names that `make_bank` takes, River's aside."""
+    return tuple(_NATIVE)
+
+
+def make_bank(
+    model: str = DEFAULT_MODEL,
+    params: Mapping[str, object] | None = None,
+    *,
+    alarms_per_series_day: float = ALARMS_PER_SERIES_DAY,
+    key: bytes | None = None,
+) -> Bank:
+    """A fresh bank of `model`, calibrated to an alarm rate.
+
+    `model` is a name of `known_models`, or a River anomaly or drift detector by its dotted name
+    ("river.anomaly.HalfSpaceTrees"), whose state needs `key` to be dumped and loaded. `params` are
+    the model's own keyword parameters.
+
+    Raises:
+        UnknownDetectorError: no such model or parameter; the text lists the known ones.
+        ValueError: a parameter has a value that the model refuses.
+    """
+    if not 0.0 < alarms_per_series_day < 1440.0:
+        raise ValueError(
+            f"alarms_per_series_day is {alarms_per_series_day}, expected more than 0 and below 1440"
+        )
+    if model not in _NATIVE:
+        known = ", ".join(known_models())
+        raise UnknownDetectorError(
+            f"unknown detector {model!r}: known are {known} and river.anomaly.*, river.drift.*"
+        )
+    build = _NATIVE[model]
+    given = dict(params or {})
+    accepted = [name for name in inspect.signature(build).parameters if name != "alarms_per_series_day"]
+    if unknown := sorted(set(given) - set(accepted)):
+        takes = ", ".join(accepted) or "none"
+        raise UnknownDetectorError(f"{model} has no parameter {unknown[0]!r}: it takes {takes}")
+    return build(alarms_per_series_day=alarms_per_series_day, **given)
