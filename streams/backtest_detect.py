@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal
 
 import numpy as np
 
@@ -137,6 +137,7 @@ def _number(text: str, path: Path, line: int) -> float:
         ) from None
 
 
-def _open(path: Path, mode: str, *, zipped: bool) -> IO[str]:
-    opened: IO[str] = (gzip.open if zipped else open)(path, mode, encoding="utf-8", newline="")
-    return opened
+def _open(path: Path, mode: Literal["rt", "wt"], *, zipped: bool) -> IO[str]:
+    if zipped:
+        return gzip.open(path, mode, encoding="utf-8", newline="")
+    return path.open(mode, encoding="utf-8", newline="")
