@@ -1,0 +1,325 @@
+"""The batch transport: Faust gets one event per poll and partition instead of one per record.
+
+Faust's price is paid per event, so topics that carry samples are delivered in batches: the agent's
+event holds the list of raw records of one poll. All other topics keep one event per record.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import faust
+from aiokafka import AIOKafkaConsumer
+from faust.transport.consumer import RecordMap, ensure_TP
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, AppT, ConsumerMessage, Message
+from faust.types.topics import TopicT
+from faust.types.transports import TPorTopicSet
+
+RECORDS_PER_POLL = 8192
+"""At most this many records in one event; the price of a poll vanishes beyond a few thousand."""
+
+BUFFERED_BATCHES = 4
+"""Batches that wait before an agent; with RECORDS_PER_POLL it bounds memory when the consumer is behind."""
+
+
+class Record(Protocol):
+    """One raw Kafka record of a batch. `timestamp` is Unix ms, `value` is None for a tombstone."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Iterable[tuple[str, bytes]]: ...
+
+
+@dataclass(slots=True)
+class _Range:
+    """The offsets of one delivered batch: `first` up to, not including, `end`."""
+
+    first: int
+    end: int
+    acked: bool = False
+
+
+class BatchMessage(ConsumerMessage):
+    """One poll's records of one partition; its `value` is the list of records.
+
+    Its acknowledgement lives in the consumer's range, so that it covers all offsets of the batch, and
+    an acknowledgement that arrives after a rebalance touches nothing of the next assignment.
+    """
+
+    __slots__ = ("range",)
+
+    def __init__(self, tp: TP, records: list[Record], delivered: _Range, generation_id: int) -> None:
+        self.range = delivered
+        last = records[-1]
+        super().__init__(
+            tp.topic,
+            tp.partition,
+            delivered.first,
+            last.timestamp / 1000.0,
+            0,
+            None,
+            None,
+            cast(Any, records),
+            None,
+            0,
+            0,
+            tp,
+            generation_id=generation_id,
+        )
+
+    @property
+    def end(self) -> int:
+        """The offset after the last record: what `Transport.acknowledge` takes."""
+        return self.range.end
+
+    @property
+    def acked(self) -> bool:
+        """Whether the whole batch may be committed."""
+        return self.range.acked
+
+    @acked.setter
+    def acked(self, value: bool) -> None:
+        self.range.acked = value
+
+    def ack(self, consumer: Any, n: int = 1) -> bool:
+        """Acknowledge the batch; a batch that no stream has taken yet stays unacknowledged.
+
+        Faust's Python stream acknowledges messages that it skips during a rebalance.
+        """
+        return self.tracked and super().ack(consumer, n)
+
+
+class _Batches(faust.Schema[Any, Any]):
+    """Hands the list of records to the agent as it is: no codec, no copy."""
+
+    def loads_key(self, app: AppT, message: Message, **_: Any) -> Any:
+        return None
+
+    def loads_value(self, app: AppT, message: Message, **_: Any) -> Any:
+        return message.value
+
+
+def batch_topic(app: AppT, name: str, *, buffered: int = BUFFERED_BATCHES, **options: Any) -> TopicT:
+    """Declare topic `name` of `app` as delivered in batches; `options` are those of `app.topic`.
+
+    An agent on it receives `list[Record]`, never empty, ascending in offset, of one partition;
+    `event.message` is a `BatchMessage`. At most `buffered` batches wait before the agent.
+
+    Raises:
+        TypeError: the app's broker URL does not have the scheme `tidegate://`.
+    """
+    transport = app.transport
+    if not isinstance(transport, Transport):
+        raise TypeError(
+            f"topic {name!r}: batches need the broker URL scheme tidegate://, "
+            f"the app's broker is {app.conf.broker!r}"
+        )
+    transport.batch_topics.add(name)
+    return app.topic(name, schema=_Batches(), maxsize=buffered, **options)
+
+
+class _Fetched(dict[TP, list[Any]]):
+    """Records of one poll, and the group generation that they were fetched in."""
+
+    generation: int = -1
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):
+    """The consumer's thread, fetching more records at once and noting their group generation."""
+
+    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
+        """Fetch the records of one poll from the partitions."""
+        transport = cast(Transport, self.transport)
+        if not transport.batch_topics:
+            return await super().getmany(active_partitions, timeout)
+        records: RecordMap = await self.call_thread(
+            self._fetch_records,
+            self._ensure_consumer(),
+            active_partitions,
+            timeout=timeout,
+            max_records=transport.records_per_poll,
+        )
+        return records
+
+    async def _fetch_records(
+        self,
+        consumer: AIOKafkaConsumer,
+        active_partitions: set[TP] | None,
+        timeout: float | None = None,  # noqa: ASYNC109
+        max_records: int | None = None,
+    ) -> RecordMap:
+        records = await super()._fetch_records(
+            consumer, cast(set[TP], active_partitions), timeout=timeout, max_records=max_records
+        )
+        # No await lies between the fetcher's check of the assignment and this line.
+        fetched = _Fetched({ensure_TP(tp): batch for tp, batch in records.items()})
+        fetched.generation = consumer._coordinator.generation if consumer._coordinator else -1
+        return fetched
+
+
+class Consumer(driver.Consumer):
+    """Faust's aiokafka consumer with batches.
+
+    Each delivered batch is a range of offsets. What may be committed is the end of the longest
+    acknowledged prefix of ranges, so offsets that were never delivered (compaction, transaction
+    markers) are no gaps, and no offset is committed before its batch is acknowledged. Faust's own
+    logic keys on single offsets and would fill the batch's inside as a gap, thus commit it early.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._delivered: dict[TP, deque[_Range]] = {}
+        self._buffer_drop = asyncio.Event()
+        super().__init__(*args, **kwargs)
+
+    @property
+    def _batch_topics(self) -> set[str]:
+        return cast(Transport, self.transport).batch_topics
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109
+        """Yield the messages of one poll: records of ordinary topics first, then one per batch."""
+        fetched, active = await self._wait_next_records(timeout)
+        if not fetched or self.should_stop:
+            return
+        generation = self.app.consumer_generation_id
+        if isinstance(fetched, _Fetched) and not self.app.client_only and fetched.generation != generation:
+            # Fetched before a rebalance. Its partitions start again from what is committed.
+            return
+        if not self.flow_active:
+            await self.perform_seek()
+            return
+        singles = {tp: records for tp, records in fetched.items() if tp.topic not in self._batch_topics}
+        for tp, record in self.scheduler.iterate(singles):
+            if not self._deliverable(tp, active, generation):
+                continue
+            yield tp, self._to_message(tp, record)
+        for tp, records in fetched.items():
+            if tp.topic not in self._batch_topics or not self._deliverable(tp, active, generation):
+                continue
+            yield tp, self._to_batch(tp, records, generation)
+
+    def _deliverable(self, tp: TP, active: set[TP] | None, generation: int) -> bool:
+        """Whether records of `tp` may go on; paused and revoked partitions are fetched again later."""
+        if not self.flow_active or self.app.consumer_generation_id != generation:
+            return False
+        if active is not None and tp not in active and tp not in self._buffered_partitions:
+            return False
+        self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
+        return True
+
+    def _to_batch(self, tp: TP, records: list[Record], generation: int) -> BatchMessage:
+        delivered = _Range(records[0].offset, records[-1].offset + 1)
+        self._delivered.setdefault(tp, deque()).append(delivered)
+        return BatchMessage(tp, records, delivered, generation)
+
+    def acknowledge(self, tp: TP, end: int) -> None:
+        """Acknowledge all delivered batches of `tp` that lie below the offset `end`."""
+        for delivered in self._delivered.get(tp, ()):
+            if delivered.end > end:
+                break
+            delivered.acked = True
+        if self._waiting_for_ack is not None and not self._waiting_for_ack.done():
+            self._waiting_for_ack.set_result(None)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        if tp.topic not in self._batch_topics:
+            return super()._new_offset(tp)
+        # Faust's streams note single offsets here as well; for batches they mean nothing.
+        self._acked.pop(tp, None)
+        self._acked_index.pop(tp, None)
+        ranges = self._delivered.get(tp)
+        end = None
+        while ranges and ranges[0].acked:
+            end = ranges.popleft().end
+        return end
+
+    def _filter_tps_with_pending_acks(self, topics: TPorTopicSet | None = None) -> Iterator[TP]:
+        yield from (tp for tp in super()._filter_tps_with_pending_acks(topics) if tp not in self._delivered)
+        for tp in list(self._delivered):
+            if topics is None or tp in topics or tp.topic in topics:
+                yield tp
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        if tp.topic not in self._batch_topics:
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    async def perform_seek(self) -> None:
+        """Go back to what is committed; batches delivered so far no longer count."""
+        await super().perform_seek()
+        self._delivered.clear()
+
+    async def seek(self, partition: TP, offset: int) -> None:
+        """Go to an offset; batches of the partition delivered so far no longer count."""
+        await super().seek(partition, offset)
+        self._delivered.pop(ensure_TP(partition), None)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let the application write its state, commit, and forget the partitions."""
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self._delivered.pop(tp, None)
+
+    async def wait_empty(self) -> None:
+        """Commit what is done: ask the application to write and acknowledge, then wait for the rest."""
+        release = cast(Transport, self.transport).release
+        if release is None:
+            await super().wait_empty()
+            return
+        await release()
+        self._clean_unacked_messages()
+        while self._unacked_messages and not self.should_stop:
+            await self.commit()
+            await self._wait_for_ack(timeout=1)
+            await release()
+            self._clean_unacked_messages()
+        await self.commit_and_end_transactions()
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Fetch from the partition again."""
+        super().on_buffer_drop(tp)
+        self._buffer_drop.set()
+
+    async def _wait_next_records(self, timeout: float) -> tuple[RecordMap | None, set[TP] | None]:  # noqa: ASYNC109
+        # With all partitions buffered Faust sleeps a second; a buffer of batches empties in milliseconds.
+        if self._buffered_partitions and self.flow_active and not self._get_active_partitions():
+            self._buffer_drop.clear()
+            await self.wait_first(self._buffer_drop.wait(), self.suspend_flow.wait(), timeout=timeout)
+            if not self._get_active_partitions():
+                return {}, set()
+        return await super()._wait_next_records(timeout)
+
+
+class Transport(driver.Transport):
+    """Kafka through aiokafka, some topics in batches; registered as the URL scheme `tidegate://`.
+
+    `batch_topics` is filled by `batch_topic`. `release` is awaited before partitions are given up (a
+    rebalance, a stop): it waits for what is being processed, writes state, and acknowledges.
+    """
+
+    Consumer = Consumer
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.batch_topics: set[str] = set()
+        self.records_per_poll = RECORDS_PER_POLL
+        self.release: Callable[[], Awaitable[None]] | None = None
+
+    def acknowledge(self, tp: TP, end: int) -> None:
+        """Acknowledge all batches of `tp` delivered below the offset `end` (exclusive).
+
+        For agents that iterate `stream.noack()`: call it once their effect is durable, with the end of
+        the last batch contained (`BatchMessage.end`). The next commit carries it to the broker.
+        """
+        cast(Consumer, self.app.consumer).acknowledge(tp, end)
