@@ -1,0 +1,58 @@
+"""Which format a record is in: its content decides, its header only says whose error to report."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from streams.ingest import native, prometheus, telegraf
+from streams.ingest.points import Fault, FormatError, Parsed, Reader
+
+FORMAT_HEADER = "tidegate-format"
+"""Record header that names the format: `native`, `prometheus` or `telegraf`."""
+
+READERS: dict[str, Reader] = {"native": native.read, "prometheus": prometheus.read, "telegraf": telegraf.read}
+# The field that a format has and the others have not, to tell which one a faulty record was meant to be.
+_MARKS = (("metric", "native"), ("fields", "telegraf"), ("metrics", "telegraf"), ("name", "prometheus"))
+
+Headers = Iterable[tuple[str, bytes]]
+
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_elements = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+
+
+def read(data: bytes, headers: Headers) -> Parsed:
+    """Read a record in whichever format it is. No record is good in two, so the order does not matter.
+
+    Raises:
+        FormatError: it is in none; the fault is that of the format it resembles.
+    """
+    faults: dict[str, Fault] = {}
+    for name, reader in READERS.items():
+        try:
+            return reader(data)
+        except FormatError as error:
+            faults[name] = error.fault
+    raise FormatError(_explain(data, headers, faults))
+
+
+def _explain(data: bytes, headers: Headers, faults: dict[str, Fault]) -> Fault:
+    for header, value in headers:
+        if header == FORMAT_HEADER:
+            named = value.decode("utf-8", "replace")
+            if named in faults:
+                return faults[named]
+            return Fault(
+                f"header {FORMAT_HEADER}", f"Expected one of {', '.join(READERS)}, got {named[:64]!r}"
+            )
+    return faults[_resembles(data)]
+
+
+def _resembles(data: bytes) -> str:
+    try:
+        present = set(_fields.decode(data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            present = set().union(*_elements.decode(data))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return "native"
+    return next((name for mark, name in _MARKS if mark in present), "native")

@@ -1,0 +1,129 @@
+"""Each accepted format gives the samples it says, and a faulty record the path of its fault."""
+
+import pytest
+
+from streams.ingest import Batch, Decoder, Limits, SeriesIndex
+from tests.ingest.records import NOW, record, records
+
+
+def decode(*values: bytes | None) -> tuple[list[tuple[int, str, int, float]], Batch]:
+    """Samples as (record, series key, time, value), and the batch."""
+    index = SeriesIndex()
+    batch = Decoder(index, Limits()).decode(records(values), NOW)
+    columns = (column.tolist() for column in batch.columns)
+    return [(i, index.key(row), time, value) for i, row, time, value in zip(*columns, strict=True)], batch
+
+
+def test_native_single_and_list_keep_the_input_order() -> None:
+    samples, batch = decode(
+        b'{"metric":"up","labels":{"b":"2","a":"1"},"ts":1700000000000,"value":1}',
+        b'[{"metric":"up","ts":"2020-01-01T00:00:00+01:00","value":-2.5e3},{"metric":"down","value":3}]',
+        b"[]",
+        b'{"schema":"sample/1","value":4,"labels":{"a":"1","b":"2"},"metric":"up","ts":7}',
+    )
+    assert samples == [
+        (0, 'up{a="1",b="2"}', 1_700_000_000_000, 1.0),
+        (1, "up", 1_577_833_200_000, -2500.0),
+        (1, "down", NOW, 3.0),
+        (3, 'up{a="1",b="2"}', 7, 4.0),
+    ]
+    assert batch.rejects == []
+    assert batch.stamped == 1
+
+
+def test_prometheus_adapter() -> None:
+    samples, batch = decode(
+        b'{"timestamp":"2020-01-01T00:00:00Z","value":"9876.5","name":"up","labels":{"__name__":"up","job":"x"}}',
+        b'{"timestamp":"2020-01-01T00:00:00.5Z","value":"1e-3","name":"up","labels":{}}',
+        b'{"labels":{"__name__":"up"},"value":"NaN"}',
+        b'{"labels":{"__name__":"up"},"value":"+Inf"}',
+        b'{"labels":{"__name__":"up"},"value":"-Inf"}',
+    )
+    assert samples == [(0, 'up{job="x"}', 1_577_836_800_000, 9876.5), (1, "up", 1_577_836_800_500, 0.001)]
+    assert batch.rejects == []
+    assert batch.dropped == {"missing": 1, "infinite": 2}
+
+
+def test_telegraf_in_its_three_forms() -> None:
+    one = (
+        b'{"fields":{"idle":99.5,"n":3,"s":"x","b":true},'
+        b'"name":"cpu","tags":{"host":"a"},"timestamp":1458229140}'
+    )
+    two = b'{"fields":{"used":1},"name":"disk"}'
+    samples, batch = decode(one, b"[" + one + b"]", b'{"metrics":[' + one + b"," + two + b"]}")
+    expected = [('cpu_idle{host="a"}', 1_458_229_140_000, 99.5), ('cpu_n{host="a"}', 1_458_229_140_000, 3.0)]
+    assert samples == [(i, *sample) for i in range(3) for sample in expected] + [(2, "disk_used", NOW, 1.0)]
+    assert batch.rejects == []
+    assert batch.dropped == {"not-numeric": 6}
+
+
+@pytest.mark.parametrize(
+    ("value", "path", "reason"),
+    [
+        (b'{"metric":"m","value":true}', "$.value", "Expected `float | null`, got `bool`"),
+        (b'{"metric":"m","value":"1"}', "$.value", "Expected `float | null`, got `str`"),
+        (b'{"metric":"m","value":1e999}', "$.value", "Number out of range"),
+        (b'{"metric":"m","value":NaN}', "$", "malformed"),
+        (b'{"metric":"m","value":1,"unit":"s"}', "$", "unknown field `unit`"),
+        (b'{"metric":"m","value":1,"ts":1.5}', "$.ts", "Expected `int | str | null`"),
+        (b'{"metric":"m","value":1,"ts":"yesterday"}', "$.ts", "RFC 3339"),
+        (b'{"metric":"m","value":1,"ts":"2020-01-01T00:00:00"}', "$.ts", "RFC 3339"),
+        (b'{"metric":"m","value":1,"labels":{"a":1}}', "$.labels[...]", "Expected `str`, got `int`"),
+        (b'{"metric":"m\xff","value":1}', "$", "UTF-8"),
+        (b'{"metric":"m","value":1', "$", "truncated"),
+        (b'{"metric":"m","value":1}{', "$", "trailing"),
+        (b'{"a":' * 100_000, "$", "unknown field"),
+        (b"[" * 10_000_000, "$[0]", "Expected `object`"),
+        (b"7", "$", "Expected `object | array`"),
+        (b'{"name":"up","value":"1_0","labels":{}}', "$.value", "Expected a number"),
+        (b'{"name":"up","value":"1","labels":{"__name__":"down"}}', "$.name", "'down'"),
+        (b'{"value":"1","labels":{},"name":null}', "$.name", "neither"),
+        (b'{"name":"up","value":"1","labels":{},"timestamp":"now"}', "$.timestamp", "RFC 3339"),
+        (b'{"name":"cpu","fields":{"a":1},"timestamp":"now"}', "$.timestamp", "Expected `int | null`"),
+        (b'{"metrics":[{"name":"cpu","fields":7}]}', "$.metrics[0].fields", "Expected `object`"),
+        (b'{"metrics":7}', "$.metrics", "Expected `array`"),
+    ],
+)
+def test_a_faulty_record_is_refused_with_its_path(value: bytes, path: str, reason: str) -> None:
+    samples, batch = decode(value)
+    assert samples == []
+    (reject,) = batch.rejects
+    assert (reject.record, reject.path) == (0, path)
+    assert reason in reject.reason
+
+
+@pytest.mark.parametrize("value", [None, b""])
+def test_tombstones_are_refused(value: bytes | None) -> None:
+    samples, batch = decode(value)
+    assert samples == []
+    assert "without a value" in batch.rejects[0].reason
+    assert batch.rejects[0].path is None
+
+
+def test_bad_samples_of_a_list_do_not_spoil_the_good_ones() -> None:
+    good = b'{"metric":"m","value":1}'
+    bad = b'{"metric":"m","value":{}}'
+    samples, batch = decode(b"[" + b",".join([good, bad, good, bad, bad, bad, good]) + b"]", good)
+    assert [record for record, *_ in samples] == [0, 0, 0, 1]
+    (reject,) = batch.rejects
+    assert (reject.record, reject.path) == (0, "$[1].value")
+    assert "$[3].value: Expected `float | null`, got `object`" in reject.reason
+    assert reject.reason.endswith("; and 1 more")
+
+
+def test_the_header_only_chooses_the_error() -> None:
+    decoder = Decoder(SeriesIndex(), Limits())
+    native = b'{"metric":"m","value":1}'
+    batch = decoder.decode(
+        [
+            record(native, headers=[("tidegate-format", b"telegraf")]),
+            record(b"{}", headers=[("trace", b"1"), ("tidegate-format", b"telegraf")]),
+            record(b"{}", headers=[("tidegate-format", b"xml")]),
+        ],
+        NOW,
+    )
+    assert batch.columns.record.tolist() == [0]
+    assert [reject.reason for reject in batch.rejects] == [
+        "$: Object missing required field `fields`",
+        "header tidegate-format: Expected one of native, prometheus, telegraf, got 'xml'",
+    ]
