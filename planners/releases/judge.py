@@ -1,0 +1,367 @@
+"""The judge of one release: observations in, at most one final verdict out."""
+
+import math
+
+import msgspec
+
+from planners.releases.baseline import BeforeAfterTest
+from planners.releases.batch import Batch
+from planners.releases.combine import average, bonferroni, harmful
+from planners.releases.config import Decision, JudgeConfig, Kind, MetricSpec, Mode
+from planners.releases.counts import CountTest
+from planners.releases.paired import PairedTest
+from planners.releases.quantiles import QuantileTest
+from planners.releases.rates import RateTest
+from planners.releases.steps import Arm, Step, Steps
+from planners.releases.verdict import Finding, MetricVerdict, Verdict
+
+Test = RateTest | CountTest | QuantileTest | PairedTest | BeforeAfterTest
+
+# Of the error budget, what is kept back for metrics that first report after the first step.
+_RESERVE = 0.1
+
+
+class _Watched(msgspec.Struct):
+    """One metric under watch; `share` is its part of the error budget."""
+
+    spec: MetricSpec
+    share: float
+    test: Test
+    steps: int = 0
+    silent_canary: int = 0
+    silent_control: int = 0
+
+
+class ReleaseJudge(msgspec.Struct):
+    """Judges one release on one target.
+
+    In mode "control" each step compares the canary with the control that ran beside it. In mode
+    "before-after" there is no control: gauges are compared with `before`, their values before the release.
+
+    `observe_*` and `advance` return the final `Verdict` when it is reached and None otherwise, also
+    after it; `current` returns the state of the matter at any time. The judge is plain data: `to_bytes` and
+    `from_bytes` carry it over restarts, and the same observations give the same verdict.
+
+    >>> judge = ReleaseJudge.begin("v2", 0)
+    >>> for minute in range(9):
+    ...     _ = judge.observe_count(60_000 * minute, "control", "errors", 19, 3800)
+    ...     verdict = judge.observe_count(60_000 * minute, "canary", "errors", 5, 200)
+    ...     if verdict:
+    ...         print(verdict.verdict, verdict.metric, verdict.ts)
+    >>> judge.current().verdict
+    'rollback'
+    """
+
+    release: str
+    started_at: int
+    mode: Mode
+    config: JudgeConfig
+    steps: Steps
+    metrics: dict[str, _Watched] = msgspec.field(default_factory=dict)
+    before: dict[str, list[float]] = msgspec.field(default_factory=dict)
+    reserve: float = 1.0
+    judged: int = 0
+    now: int = 0
+    verdict: Verdict | None = None
+
+    @classmethod
+    def begin(
+        cls,
+        release: str,
+        started_at: int,
+        config: JudgeConfig | None = None,
+        mode: Mode = "control",
+        before: dict[str, list[float]] | None = None,
+    ) -> "ReleaseJudge":
+        """A judge for `release`, deployed at `started_at` (Unix ms).
+
+        `before` holds, for mode "before-after", each gauge's values before the release, oldest first, one per
+        tick; the ticks after it should be as far apart.
+        """
+        config = config or JudgeConfig()
+        steps = Steps(width=config.step_ms)
+        return cls(release, started_at, mode, config, steps, before=before or {}, now=started_at)
+
+    def observe_count(self, ts: int, arm: Arm, metric: str, count: float, total: float) -> Verdict | None:
+        """Take `count` events of `total` requests, or per exposure `total`, of one arm at `ts` (Unix ms)."""
+        return self._observe(ts, arm, metric, "rate", Batch(count, total))
+
+    def observe_values(self, ts: int, arm: Arm, metric: str, values: list[float]) -> Verdict | None:
+        """Take single measurements of one arm at `ts`; not-a-numbers are missing values."""
+        kept = tuple(value for value in values if math.isfinite(value))
+        return self._observe(ts, arm, metric, "values", Batch(values=kept))
+
+    def observe_value(self, ts: int, arm: Arm, metric: str, value: float | None) -> Verdict | None:
+        """Take one tick of a gauge; None and not-a-number are a missing tick."""
+        kept = () if value is None or not math.isfinite(value) else (value,)
+        return self._observe(ts, arm, metric, "gauge", Batch(values=kept))
+
+    def advance(self, now: int) -> Verdict | None:
+        """Let time pass to `now` (Unix ms): closes a step that is over, minds the timeout."""
+        if self.verdict is not None:
+            return None
+        self.now = max(self.now, now)
+        step = self.steps.close() if self.steps.due(now) else None
+        return self._judge(step) or self._time_out()
+
+    def finish(self) -> Verdict:
+        """The verdict at the end of all input: the open step is judged too."""
+        if self.verdict is None:
+            self._judge(self.steps.close())
+        return self.current()
+
+    def current(self) -> Verdict:
+        """The final verdict where there is one, else "continue" with what is missing for one."""
+        if self.verdict is not None:
+            return self.verdict
+        return self._verdict("continue", None, self._waiting_for(), final=False)
+
+    def to_bytes(self) -> bytes:
+        """The judge as msgpack."""
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "ReleaseJudge":
+        """The judge that `to_bytes` wrote.
+
+        Raises:
+            msgspec.ValidationError: the bytes are not a judge; the text names the path.
+        """
+        return msgspec.msgpack.decode(data, type=cls)
+
+    def _observe(self, ts: int, arm: Arm, metric: str, kind: Kind, batch: Batch) -> Verdict | None:
+        if self.verdict is not None:
+            return None
+        spec = self.config.spec(metric, kind)
+        if spec is None:
+            return None
+        self.now = max(self.now, ts)
+        if self.mode == "before-after":
+            if arm == "control":
+                return None
+            return self._judge(Step(ts, {}, {metric: batch})) or self._time_out()
+        return self._judge(self.steps.add(ts, arm, metric, batch)) or self._time_out()
+
+    def _judge(self, step: Step | None) -> Verdict | None:
+        """Learn a finished step and decide."""
+        if step is None or self.verdict is not None:
+            return None
+        self._admit(step)
+        for name, watched in self.metrics.items():
+            if self.mode == "control":
+                _learn_pair(watched, step.control.get(name), step.canary.get(name))
+            elif name in step.canary:
+                _learn_after(watched, step.canary[name])
+        self.judged += 1
+        return self._decide(step.ts)
+
+    def _admit(self, step: Step) -> None:
+        """Give metrics seen for the first time a share of the error budget that is still free."""
+        names = sorted({*step.control, *step.canary} - self.metrics.keys())
+        if not self.metrics:
+            listed = {spec.name for spec in self.config.metrics}
+            names = sorted({*names, *listed, *self.before})
+        specs = []
+        for name in names:
+            batch = step.canary.get(name) or step.control.get(name) or Batch()
+            spec = self.config.spec(name, _kind(batch, self.mode))
+            if spec is not None:
+                specs.append(spec)
+        if not specs:
+            return
+        closed = self.config.only_listed and not self.metrics
+        free = self.reserve * (1.0 if closed else 1 - _RESERVE if not self.metrics else 0.5)
+        weight = sum(spec.weight for spec in specs)
+        for spec in specs:
+            self.metrics[spec.name] = _Watched(spec, free * spec.weight / weight, self._test(spec))
+        self.reserve -= free
+
+    def _test(self, spec: MetricSpec) -> Test:
+        margin = self.config.bake_margin
+        if self.mode == "before-after":
+            return BeforeAfterTest.of(spec, margin, self.before.get(spec.name, []))
+        tests = {"rate": RateTest, "count": CountTest, "values": QuantileTest, "gauge": PairedTest}
+        test: Test = tests[spec.kind].of(spec, margin)  # type: ignore[attr-defined]
+        return test
+
+    def _decide(self, ts: int) -> Verdict | None:
+        if max((watched.steps for watched in self.metrics.values()), default=0) < self.config.min_steps:
+            return None
+        evidence = {name: watched.test.log_harm() for name, watched in self.metrics.items()}
+        worst = max(evidence, key=lambda name: (evidence[name] + math.log(self.metrics[name].share), name))
+        if self._harmed(evidence):
+            return self._end("rollback", worst, self._harm_reason(worst), ts)
+        if all(self._safe(watched, 0) for watched in self.metrics.values()):
+            bound = "every metric is shown to stay within its margin"
+            return self._end("promote", None, f"promote: {bound} ({self._summary()})", ts)
+        bake = self.config.bake_steps
+        if bake is not None and all(watched.steps >= bake for watched in self.metrics.values()):
+            fine = all(self._safe(watched, 1) for watched in self.metrics.values())
+            if fine and not self._suspected(evidence):
+                words = f"{bake} steps without a sign of harm, each metric bounded by the bake margin"
+                return self._end("promote", None, f"promote: {words} ({self._summary()})", ts)
+        return None
+
+    def _harmed(self, evidence: dict[str, float]) -> bool:
+        shares = {name: watched.share for name, watched in self.metrics.items()}
+        joined = bonferroni if self.mode == "before-after" else average
+        vital = {name for name, watched in self.metrics.items() if watched.spec.must_not_fail}
+        needed = -math.log(self.config.error)
+        if joined({name: value for name, value in evidence.items() if name in vital}, shares) >= needed:
+            return True
+        found = harmful(evidence, shares, self.config.error)
+        weight = {name: watched.spec.weight for name, watched in self.metrics.items()}
+        advisory = found - vital
+        return bool(advisory) and sum(weight[name] for name in found) >= sum(weight.values()) / 2
+
+    def _suspected(self, evidence: dict[str, float]) -> bool:
+        """Whether any metric shows a tenth of the evidence that a rollback needs."""
+        return any(value >= math.log(0.1 / self.config.error) for value in evidence.values())
+
+    def _safe(self, watched: _Watched, index: int) -> bool:
+        if watched.steps < self.config.min_steps:
+            return False
+        return watched.test.log_safe(index) >= -math.log(self.config.promote_error)
+
+    def _time_out(self) -> Verdict | None:
+        waited = self.now - self.started_at
+        if (
+            self.verdict is not None
+            or self.config.on_timeout == "continue"
+            or waited < self.config.timeout_ms
+        ):
+            return None
+        words = f"no verdict {waited // 60_000} min after the start; the default on timeout is"
+        reason = f"{self.config.on_timeout}: {words} {self.config.on_timeout} ({self._waiting_for()})"
+        return self._end(self.config.on_timeout, None, reason, self.now)
+
+    def _end(self, decision: Decision, metric: str | None, reason: str, ts: int) -> Verdict:
+        self.verdict = self._verdict(decision, metric, reason, final=True, ts=ts)
+        return self.verdict
+
+    def _verdict(
+        self, decision: Decision, metric: str | None, reason: str, *, final: bool, ts: int | None = None
+    ) -> Verdict:
+        return Verdict(
+            release=self.release,
+            ts=self.now if ts is None else ts,
+            verdict=decision,
+            metric=metric,
+            reason=reason,
+            final=final,
+            per_metric=tuple(self._metric_verdict(name) for name in sorted(self.metrics)),
+        )
+
+    def _metric_verdict(self, name: str) -> MetricVerdict:
+        watched = self.metrics[name]
+        log_harm = watched.test.log_harm()
+        needed = 1 / (self.config.error * watched.share)
+        finding: Finding = "undecided"
+        if not watched.steps:
+            finding = "no-data"
+        elif log_harm >= math.log(needed):
+            finding = "harmful"
+        elif self._safe(watched, 0):
+            finding = "safe"
+        estimate = watched.test.estimate(self.config.error * watched.share) if watched.steps else None
+        return MetricVerdict(
+            metric=name,
+            kind=watched.spec.kind,
+            finding=finding,
+            evidence=math.exp(min(log_harm, 700.0)),
+            needed=needed,
+            ratio=estimate.ratio if estimate else None,
+            lower=estimate.lower if estimate else None,
+            upper=estimate.upper if estimate else None,
+            steps=watched.steps,
+            missing=watched.silent_canary + watched.silent_control,
+            reason=self._metric_reason(name, finding),
+        )
+
+    def _metric_reason(self, name: str, finding: Finding) -> str:
+        watched = self.metrics[name]
+        if finding == "no-data":
+            return f"{name}: {self._silence(watched)}"
+        estimate = watched.test.estimate(self.config.error * watched.share)
+        words = (
+            f"{name} is {finding}: {watched.test.words()}; ratio {estimate.ratio:.3g} "
+            f"({estimate.lower:.3g} to {estimate.upper:.3g}) after {watched.steps} steps, "
+            f"evidence {math.exp(min(watched.test.log_harm(), 700.0)):.3g}"
+        )
+        quiet = watched.silent_canary + watched.silent_control
+        return f"{words}; {self._silence(watched)}" if quiet else words
+
+    def _harm_reason(self, name: str) -> str:
+        watched = self.metrics[name]
+        way = "higher" if watched.spec.harm == "up" else "lower"
+        found = self._metric_reason(name, "harmful")
+        return (
+            f"rollback: {found} ({way} is harm, tolerance {100 * watched.spec.tolerance:g} %, error "
+            f"{100 * self.config.error:g} % over all metrics and looks)"
+        )
+
+    def _silence(self, watched: _Watched) -> str:
+        steps = watched.steps + watched.silent_canary + watched.silent_control
+        if isinstance(watched.test, BeforeAfterTest):
+            if not watched.test.has_history:
+                return f"only {len(watched.test.before)} values from before the release"
+            return "no values since the release"
+        quiet = []
+        if watched.silent_canary:
+            quiet.append(f"the canary sent nothing in {watched.silent_canary} of {steps} steps")
+        if watched.silent_control:
+            quiet.append(f"the control sent nothing in {watched.silent_control} of {steps} steps")
+        return " and ".join(quiet) or "nothing observed yet"
+
+    def _summary(self) -> str:
+        parts = []
+        for name in sorted(self.metrics):
+            estimate = self.metrics[name].test.estimate(self.config.error)
+            parts.append(f"{name} {self.metrics[name].test.words()}, ratio at most {estimate.upper:.3g}")
+        return "; ".join(parts)
+
+    def _waiting_for(self) -> str:
+        """Why there is no verdict yet."""
+        late = f"; {self.steps.late} observations came too late" if self.steps.late else ""
+        if not self.metrics:
+            return f"continue: nothing observed of both arms yet{late}"
+        reasons = [self._metric_verdict(name).reason for name in sorted(self.metrics)]
+        waited = self.now - self.started_at
+        over = ""
+        if waited >= self.config.timeout_ms:
+            over = f"no verdict {waited // 60_000} min after the start, the default on timeout is continue; "
+        return f"continue: {over}{'; '.join(reasons)}{late}"
+
+
+def _kind(batch: Batch, mode: Mode) -> Kind:
+    if mode == "before-after":
+        return "gauge"
+    if batch.values:
+        return "values"
+    return "rate"
+
+
+def _learn_pair(watched: _Watched, control: Batch | None, canary: Batch | None) -> None:
+    """Learn a step that both arms reported; a silent arm is counted, never learnt from."""
+    if canary is None or not canary.size:
+        watched.silent_canary += 1
+    elif control is None or not control.size:
+        watched.silent_control += 1
+    else:
+        assert not isinstance(watched.test, BeforeAfterTest)  # noqa: S101
+        watched.test.add(control, canary)
+        watched.steps += 1
+
+
+def _learn_after(watched: _Watched, batch: Batch) -> None:
+    if batch.values:
+        value = sum(batch.values) / len(batch.values)
+    elif batch.total:
+        value = batch.count / batch.total
+    else:
+        watched.silent_canary += 1
+        return
+    assert isinstance(watched.test, BeforeAfterTest)  # noqa: S101
+    watched.test.add(value)
+    if watched.test.has_history:
+        watched.steps += 1

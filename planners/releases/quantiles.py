@@ -1,0 +1,103 @@
+"""Sequential test of a distribution at several quantiles: latencies of a canary and its concurrent control.
+
+Per step the values of both arms are pooled and the values above the pool's quantile are counted. Where the
+arms are alike, the canary's number among them is hypergeometric: the labels are exchangeable given the
+pooled values (Fisher 1935; Lehmann 1975, "Nonparametrics"), whatever the distribution, and it may change
+from step to step. A heavier tail, a shifted body or both move some level's number. Evidence is averaged
+over the levels, so that no correction for their number is lost. Method: `ratio`.
+"""
+
+import math
+from functools import partial
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from planners.releases.batch import Batch, Estimate
+from planners.releases.config import MetricSpec
+from planners.releases.partitions import hypergeometric
+from planners.releases.ratio import RatioEvidence, log_sum_exp
+
+Floats = NDArray[np.float64]
+
+LEVELS = (0.5, 0.9, 0.99)
+
+
+class QuantileTest(msgspec.Struct, tag="values"):
+    """Evidence per level on the odds of lying in the pool's tail, canary to control.
+
+    Tolerance and margins are relative sizes: the control's values are scaled up by them before pooling,
+    so that the test asks for more harm than that. One `RatioEvidence` per level for harm, and one per
+    level and margin for safety.
+    """
+
+    harm: str
+    tolerance: float
+    margins: tuple[float, ...]
+    worse: list[RatioEvidence]
+    bounded: list[list[RatioEvidence]]
+    canary: int = 0
+    control: int = 0
+
+    @classmethod
+    def of(cls, spec: MetricSpec, bake_margin: float) -> "QuantileTest":
+        """An empty test of `spec`; harm is bounded by its margin and by `bake_margin`."""
+        margins = (spec.margin, max(bake_margin, spec.margin))
+        worse = [RatioEvidence(0.0, ()) for _ in LEVELS]
+        bounded = [[RatioEvidence(0.0, (0.0,)) for _ in LEVELS] for _ in margins]
+        return cls(spec.harm, spec.tolerance, margins, worse, bounded)
+
+    def add(self, control: Batch, canary: Batch) -> None:
+        """Learn one step of both arms, each with at least one value."""
+        sign = 1.0 if self.harm == "up" else -1.0
+        ours, theirs = sign * np.asarray(canary.values), sign * np.asarray(control.values)
+        self._learn(self.worse, ours, _allow(theirs, self.tolerance))
+        for margin, tests in zip(self.margins, self.bounded, strict=True):
+            self._learn(tests, ours, _allow(theirs, margin))
+        self.canary += len(ours)
+        self.control += len(theirs)
+
+    def log_harm(self) -> float:
+        """Log of the mean e-value over the levels."""
+        return log_sum_exp(np.array([test.log_harm() for test in self.worse])) - math.log(len(LEVELS))
+
+    def log_safe(self, index: int) -> float:
+        """Log of the least e-value over the levels: harm is bounded where it is bounded at each."""
+        return min(test.log_safe(0) for test in self.bounded[index])
+
+    def estimate(self, error: float) -> Estimate:
+        """The odds of lying in the tail at the level with the most evidence, and its confidence sequence."""
+        return self.worse[self._loudest()].estimate(error / len(LEVELS))
+
+    def words(self) -> str:
+        """The level with the most evidence and the numbers of values."""
+        level = LEVELS[self._loudest()]
+        return (
+            f"odds of lying beyond the pooled p{100 * level:g}, {self.canary} against {self.control} values"
+        )
+
+    def _loudest(self) -> int:
+        return int(np.argmax([test.log_harm() for test in self.worse]))
+
+    @staticmethod
+    def _learn(tests: list[RatioEvidence], ours: Floats, theirs: Floats) -> None:
+        pool = np.concatenate([ours, theirs])
+        pool.sort()
+        for level, test in zip(LEVELS, tests, strict=True):
+            beyond = max(1, round((1 - level) * len(pool)))
+            threshold = pool[-beyond - 1] if beyond < len(pool) else pool[0]
+            canary = int((ours > threshold).sum())
+            events = len(pool) - int(np.searchsorted(pool, threshold, side="right"))
+            test.add(canary, events, partial(_partition, events, len(ours), len(theirs)))
+
+
+def _partition(events: int, canary: int, control: int, log_ratios: Floats) -> Floats:
+    return hypergeometric(log_ratios, events, canary, control)
+
+
+def _allow(values: Floats, tolerance: float) -> Floats:
+    """Values a relative `tolerance` larger; negative ones move towards zero."""
+    if not tolerance:
+        return values
+    return np.where(values > 0, values * (1 + tolerance), values / (1 + tolerance))

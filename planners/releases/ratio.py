@@ -1,0 +1,110 @@
+"""Evidence on the ratio between canary and control, kept as likelihoods on a grid of ratios.
+
+Rates, counts and quantile exceedances all reduce to one question per step: of the `m` events in both
+arms together, `x` were the canary's; which ratio explains that? Conditioning on `m` removes the
+level that both arms share, so load, seasons and incidents common to both cannot look like harm.
+
+The likelihood ratio of any alternative against the tolerated ratio is a non-negative martingale at the
+tolerated ratio and, the family having monotone likelihood ratio, a supermartingale below it. A mixture over
+alternatives stays one (method of mixtures: Robbins 1970; for counts: Lindon, Sanden and Shirikian
+2022, "Rapid regression detection in software deployments through sequential testing", KDD), so by
+Ville's inequality it exceeds 1/error with probability at most error, however often one looks.
+"""
+
+import math
+from collections.abc import Callable
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from planners.releases.batch import Estimate
+
+Floats = NDArray[np.float64]
+LogPartition = Callable[[Floats], Floats]
+
+# How much beyond the boundary an alternative lies, and how much it is expected. The weights are a
+# log-normal around a ratio of 3: regressions worth a rollback in minutes are large, small ones take longer.
+_BEYOND: Floats = np.exp(np.linspace(math.log(1.1), math.log(24.0), 16))
+_WEIGHTS: Floats = np.exp(-0.5 * ((np.log(_BEYOND) - math.log(3.0)) / 1.0) ** 2)
+_LOG_WEIGHTS: Floats = np.log(_WEIGHTS / _WEIGHTS.sum())
+# Bounding harm is about small differences, so there the weights do not favour large ones.
+_WITHIN: Floats = np.exp(-np.linspace(math.log(1.05), math.log(4.0), 12))
+_LOG_WITHIN: Floats = np.full(len(_WITHIN), -math.log(len(_WITHIN)))
+# The grid of the confidence interval; ratios outside it are reported as its ends.
+_LOG_GRID: Floats = np.linspace(math.log(1 / 32), math.log(32), 61)
+_LOG_PRIOR: Floats = np.full(len(_LOG_GRID), -math.log(len(_LOG_GRID)))
+
+
+def log_sum_exp(values: Floats) -> float:
+    """log(sum(exp(values))) without overflow; -inf for no values."""
+    if not len(values):
+        return -math.inf
+    top = float(values.max())
+    return top if math.isinf(top) else top + math.log(float(np.exp(values - top).sum()))
+
+
+class RatioEvidence(msgspec.Struct):
+    """Log likelihoods gathered so far against three boundaries.
+
+    `harm[j]`: alternative j against the ratio 1 + `tolerance`. `safe[b][j]`: alternative j against the
+    ratio 1 + `margins[b]`. `grid[j]`: likelihood of grid ratio j, for the interval.
+    """
+
+    tolerance: float
+    margins: tuple[float, ...]
+    harm: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(_BEYOND))
+    safe: list[list[float]] = msgspec.field(default_factory=list)
+    grid: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(_LOG_GRID))
+    events: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.safe = self.safe or [[0.0] * len(_WITHIN) for _ in self.margins]
+
+    def add(self, canary: float, events: float, log_partition: LogPartition) -> None:
+        """Learn that `canary` of `events` were the canary's.
+
+        `log_partition(log_ratios)` is log E[ratio ** canary] at ratio 1, for each of the ratios.
+        """
+        if not events:
+            return
+        tolerated = math.log1p(self.tolerance)
+        limits = [math.log1p(margin) for margin in self.margins]
+        safe = [limit + np.log(_WITHIN) for limit in limits]
+        boundaries = np.array([tolerated, *limits])
+        ratios: Floats = np.concatenate([boundaries, tolerated + np.log(_BEYOND), *safe, _LOG_GRID])
+        likelihood = canary * ratios - log_partition(ratios)
+        at = 1 + len(limits)
+        self.harm = (self.harm + likelihood[at : at + len(_BEYOND)] - likelihood[0]).tolist()
+        at += len(_BEYOND)
+        for index in range(len(limits)):
+            gain = likelihood[at : at + len(_WITHIN)] - likelihood[1 + index]
+            self.safe[index] = (self.safe[index] + gain).tolist()
+            at += len(_WITHIN)
+        self.grid = (self.grid + likelihood[at:]).tolist()
+        self.events += events
+
+    def log_harm(self) -> float:
+        """Log e-value against "the ratio is at most 1 + tolerance"."""
+        return log_sum_exp(np.asarray(self.harm) + _LOG_WEIGHTS)
+
+    def log_safe(self, index: int) -> float:
+        """Log e-value against "the ratio is at least 1 + margins[index]"."""
+        return log_sum_exp(np.asarray(self.safe[index]) + _LOG_WITHIN)
+
+    def estimate(self, error: float) -> Estimate:
+        """The likeliest ratio, with a confidence sequence that holds at every look at once.
+
+        The interval holds all ratios that the uniform mixture over the grid does not reject at `error`.
+        """
+        grid = np.asarray(self.grid)
+        kept = np.flatnonzero(log_sum_exp(grid + _LOG_PRIOR) - grid < math.log(1 / error))
+        best = int(grid.argmax())
+        if not self.events or not len(kept):
+            return Estimate(1.0, 0.0, math.inf)
+        low, high = int(kept[0]), int(kept[-1])
+        return Estimate(
+            ratio=math.exp(_LOG_GRID[best]),
+            lower=math.exp(_LOG_GRID[max(low - 1, 0)]) if low else 0.0,
+            upper=math.exp(_LOG_GRID[high + 1]) if high + 1 < len(_LOG_GRID) else math.inf,
+        )
