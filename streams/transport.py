@@ -195,11 +195,9 @@ class Consumer(driver.Consumer):
             return
         generation = self.app.consumer_generation_id
         if isinstance(fetched, _Fetched) and not self.app.client_only and fetched.generation != generation:
-            # Fetched before a rebalance. Its partitions start again from what is committed.
-            return
-        if not self.flow_active:
-            await self.perform_seek()
-            return
+            return  # fetched before a rebalance, after which partitions start from what is committed
+        # Where the flow stops from here on, a rebalance or the end follows: the next owner of the partition
+        # starts from what is committed.
         singles = {tp: records for tp, records in fetched.items() if tp.topic not in self._batch_topics}
         for tp, record in self.scheduler.iterate(singles):
             if not self._deliverable(tp, active, generation):
