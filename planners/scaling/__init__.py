@@ -1,0 +1,24 @@
+"""Replica counts from forecasts and observations: pure functions with explicit state."""
+
+from planners.scaling.port import Planner, UnknownPlannerError, known_planners, make_planner
+from planners.scaling.values import (
+    Decision,
+    LoadForecast,
+    Observation,
+    PolicyError,
+    ScalePolicy,
+    ScaleState,
+)
+
+__all__ = [
+    "Decision",
+    "LoadForecast",
+    "Observation",
+    "Planner",
+    "PolicyError",
+    "ScalePolicy",
+    "ScaleState",
+    "UnknownPlannerError",
+    "known_planners",
+    "make_planner",
+]

@@ -1,0 +1,112 @@
+"""What scaling planners take and give: frozen structs, no behaviour beyond a check of the policy."""
+
+import msgspec
+
+
+class PolicyError(ValueError):
+    """A policy cannot be followed; the text names the field and what was expected."""
+
+
+class ScalePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How one target is to be scaled.
+
+    `capacity` is the load one replica serves, in the load's unit. `price` is paid per replica-hour;
+    `penalty` per replica-hour of load that no replica served; `breach_penalty` per hour in which any
+    load was not served. `startup_s` is the time from asking for a replica to its serving.
+
+    Limits: `min_replicas` and `max_replicas`; `tolerance`, the relative change below which a count is
+    not lowered; `stabilisation_s`, how long the highest recommendation is kept before going down;
+    `max_step_up` and `max_step_down`, replicas per decision; `budget_per_hour`, in the price's unit.
+
+    `hpa_target` is the utilisation that the reactive rule aims at, where that rule is used.
+    """
+
+    capacity: float
+    startup_s: float = 120.0
+    price: float = 1.0
+    penalty: float = 9.0
+    breach_penalty: float = 100.0
+    min_replicas: int = 1
+    max_replicas: int = 1000
+    tolerance: float = 0.0
+    stabilisation_s: float = 0.0
+    max_step_up: int | None = None
+    max_step_down: int | None = None
+    budget_per_hour: float | None = None
+    hpa_target: float = 0.70
+    fixed_replicas: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("capacity", "price", "hpa_target"):
+            if not 0.0 < getattr(self, name) < float("inf"):
+                raise PolicyError(f"{name} is {getattr(self, name)}, expected a positive number")
+        for name in (
+            "startup_s",
+            "penalty",
+            "breach_penalty",
+            "tolerance",
+            "stabilisation_s",
+            "min_replicas",
+        ):
+            if not 0.0 <= getattr(self, name) < float("inf"):
+                raise PolicyError(f"{name} is {getattr(self, name)}, expected zero or more")
+        for name in ("max_step_up", "max_step_down"):
+            step = getattr(self, name)
+            if step is not None and step < 1:
+                raise PolicyError(f"{name} is {step}, expected at least 1, or nothing for no limit")
+        if self.max_replicas < self.min_replicas:
+            raise PolicyError(
+                f"max_replicas {self.max_replicas} is below min_replicas {self.min_replicas}: swap or widen them"
+            )
+
+
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
+    """A target at event time `ts` (Unix ms): its load, and its desired replicas (None: not known)."""
+
+    ts: int
+    load: float
+    replicas: int | None = None
+
+
+class LoadForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """Quantiles of the largest load within the start-up time, made at `ts` (Unix ms).
+
+    `peaks[i]` is the quantile `levels[i]`; levels ascend. `skill` is one minus the recent loss over
+    that of a persistence forecast; None while there is too little history to tell.
+    """
+
+    ts: int
+    levels: tuple[float, ...]
+    peaks: tuple[float, ...]
+    skill: float | None
+    model: str
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """Desired replicas with their reasons.
+
+    `wanted` is what the rule asked for before limits, `quantile` the probability with which
+    `replicas` serve the whole window according to the forecast (None without one), `rule` the rule
+    that was followed, `limited_by` the limits that changed its answer, in the order applied.
+    """
+
+    ts: int
+    replicas: int
+    previous: int
+    changed: bool
+    wanted: int
+    rule: str
+    reasons: tuple[str, ...]
+    limited_by: tuple[str, ...] = ()
+    quantile: float | None = None
+
+
+class ScaleState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a planner remembers between decisions.
+
+    `last` is the last decision; `recent` holds (time in ms, replicas) of recommendations within the
+    stabilisation time, newest last, none of which is below a later one.
+    """
+
+    last: Decision | None = None
+    recent: tuple[tuple[int, int], ...] = ()
