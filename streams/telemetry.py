@@ -1,0 +1,221 @@
+"""Prometheus metrics of a worker: what its stages wrote, how long it took, how its targets stand."""
+
+import logging
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from streams.detection import Counts
+from streams.output import Output
+
+log = logging.getLogger(__name__)
+
+LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+CHECKPOINT_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+# What is read of the messages of the small topics. msgspec skips the other fields without building them.
+class _Anomaly(msgspec.Struct, frozen=True):
+    produced_at: int
+
+
+class _Alert(msgspec.Struct, frozen=True):
+    state: str
+
+
+class _Action(msgspec.Struct, frozen=True):
+    kind: str
+    replicas: int | None = None
+
+
+class _Command(msgspec.Struct, frozen=True):
+    target: str
+    action: _Action
+
+
+class _Outcome(msgspec.Struct, frozen=True):
+    kind: str
+    status: str
+
+
+class _Forecast(msgspec.Struct, frozen=True):
+    target: str
+    observed: float | None  # msgspec writes NaN as null
+    levels: list[float]
+    values: list[list[float | None]]
+
+
+@dataclass(slots=True)
+class _Counted:
+    """How far the counts of a partition have been told. The counts themselves tell a new owner's apart."""
+
+    counts: Counts
+    samples: int = 0
+    records: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+class Telemetry:
+    """Fills the metrics of one worker in `registry`; `clock` returns wall-clock Unix ms.
+
+    Counters never go back while the process lives, also when partitions move to another worker and return.
+    """
+
+    def __init__(self, registry: CollectorRegistry, *, clock: Callable[[], int]) -> None:
+        self._clock = clock
+        self._counted: dict[int, _Counted] = {}
+        self._unreadable: set[str] = set()
+        ProcessCollector(registry=registry)
+
+        def counter(name: str, what: str, *labels: str) -> Counter:
+            return Counter(f"tidegate_{name}", what, labels, registry=registry)
+
+        def gauge(name: str, what: str, *labels: str) -> Gauge:
+            return Gauge(f"tidegate_{name}", what, labels, registry=registry)
+
+        self._records = counter("records", "Records read from the metrics topic")
+        self._samples = counter("samples", "Samples that a detector has learnt")
+        self._dropped = counter("dropped_samples", "Samples that were data but not used, by policy", "policy")
+        self._dead_letters = counter("dead_letters", "Records refused, by the topic they came from", "topic")
+        self._anomalies = counter("anomalies", "Anomalies found")
+        self._alerts = counter("alerts", "Changes of state of alerts", "state")
+        self._forecasts = counter("forecasts", "Forecasts made")
+        self._commands = counter("commands", "Commands issued", "kind")
+        self._outcomes = counter("outcomes", "Commands settled", "kind", "status")
+        self._series = gauge("series", "Series held in memory, by partition of metrics", "partition")
+        self._lag = gauge("lag_records", "Records not yet read, by topic and partition", "topic", "partition")
+        self._load = gauge("target_load", "Load of the target, in its own unit", "target")
+        self._replicas = gauge("target_replicas", "Replicas last asked for", "target")
+        self._quantiles = gauge(
+            "target_forecast", "Load forecast at the furthest horizon, by quantile", "target", "quantile"
+        )
+        self._ledger_up = gauge("ledger_up", "Whether the command ledger answers (1) or not (0)")
+        self._latency = Histogram(
+            "tidegate_detect_latency_seconds",
+            "From producing a record to its anomaly",
+            buckets=LATENCY_S,
+            registry=registry,
+        )
+        self._checkpoint = Histogram(
+            "tidegate_checkpoint_seconds",
+            "Making state durable",
+            ("stage",),
+            buckets=CHECKPOINT_S,
+            registry=registry,
+        )
+        self._blocks = counter("checkpoint_blocks", "Blocks of state written to the changelog", "stage")
+        self._bytes = counter("checkpoint_bytes", "Bytes of state written to the changelog", "stage")
+
+    # -- outputs -------------------------------------------------------------------------------
+
+    def outputs(self, stage: str, outputs: Sequence[Output]) -> None:
+        """Count what a stage wrote; only the small topics are looked into."""
+        anomalies: list[bytes] = []
+        for topic, key, value in outputs:
+            if topic == "anomalies":
+                anomalies.append(value)
+            elif topic != "signals":  # as many as there is load, and nothing of them is counted
+                self._count(topic, key, value)
+        if anomalies:
+            self._anomalies.inc(len(anomalies))
+            self._observe_latency(anomalies)
+
+    def _count(self, topic: str, key: bytes, value: bytes) -> None:
+        try:
+            self._count_message(topic, key, value)
+        except msgspec.DecodeError as error:
+            self._warn(topic, error)
+
+    def _count_message(self, topic: str, key: bytes, value: bytes) -> None:
+        if topic == "dead-letters":
+            self._dead_letters.labels(key.decode(errors="replace")).inc()
+        elif topic == "alerts":
+            self._alerts.labels(_ALERT.decode(value).state).inc()
+        elif topic == "commands":
+            command = _COMMAND.decode(value)
+            self._commands.labels(command.action.kind).inc()
+            if command.action.replicas is not None:
+                self._replicas.labels(command.target).set(command.action.replicas)
+        elif topic == "outcomes":
+            outcome = _OUTCOME.decode(value)
+            self._outcomes.labels(outcome.kind, outcome.status).inc()
+        elif topic == "forecasts":
+            self._forecasts.inc()
+            self._forecast(_FORECAST.decode(value))
+
+    def _forecast(self, forecast: _Forecast) -> None:
+        if forecast.observed is not None:
+            self._load.labels(forecast.target).set(forecast.observed)
+        if forecast.values:
+            for level, value in zip(forecast.levels, forecast.values[-1], strict=False):
+                if value is not None:
+                    self._quantiles.labels(forecast.target, f"{level:g}").set(value)
+
+    def _observe_latency(self, anomalies: Iterable[bytes]) -> None:
+        now = self._clock()
+        for value in anomalies:
+            try:
+                produced_at = _ANOMALY.decode(value).produced_at
+            except msgspec.DecodeError as error:
+                self._warn("anomalies", error)
+                continue
+            if produced_at > 0:  # -1 where the record has no timestamp
+                self._latency.observe(max(0, now - produced_at) / 1000)
+
+    def _warn(self, topic: str, error: msgspec.DecodeError) -> None:
+        # Telemetry must not stop the stream; said once per topic, since it would repeat for each message.
+        if topic not in self._unreadable:
+            self._unreadable.add(topic)
+            log.warning(
+                "a message for %s cannot be read, its details are not in the metrics: %s", topic, error
+            )
+
+    # -- detection -----------------------------------------------------------------------------
+
+    def detection(self, partition: int, counts: Counts, series: int) -> None:
+        """Bring the counters up to the cumulative `counts` of a partition; it holds `series` series."""
+        told = self._counted.get(partition)
+        if told is None or told.counts is not counts:
+            told = self._counted[partition] = _Counted(counts)
+        self._records.inc(counts.records - told.records)
+        self._samples.inc(counts.samples - told.samples)
+        told.records, told.samples = counts.records, counts.samples
+        for policy, count in (*counts.dropped.items(), ("replayed", counts.replayed)):
+            before = told.dropped.get(policy, 0)
+            if count > before:
+                self._dropped.labels(policy).inc(count - before)
+                told.dropped[policy] = count
+        self._series.labels(partition).set(series)
+
+    def held(self, partitions: Collection[int]) -> None:
+        """Forget the series of partitions that are not among those held now."""
+        for partition in [p for p in self._counted if p not in partitions]:
+            del self._counted[partition]
+            self._series.remove(partition)
+
+    def lag(self, records: Iterable[tuple[str, int, int]]) -> None:
+        """Set how many records are unread: (topic, partition, count) of all that this worker reads now."""
+        self._lag.clear()
+        for topic, partition, count in records:
+            self._lag.labels(topic, partition).set(max(0, count))
+
+    # -- durability and surroundings -----------------------------------------------------------
+
+    def checkpoint(self, stage: str, seconds: float, blocks: int, bytes_: int) -> None:
+        """Note that making `blocks` of `bytes_` together durable took `seconds`."""
+        self._checkpoint.labels(stage).observe(seconds)
+        self._blocks.labels(stage).inc(blocks)
+        self._bytes.labels(stage).inc(bytes_)
+
+    def ledger(self, up: bool) -> None:
+        """Tell whether the ledger answers."""
+        self._ledger_up.set(1 if up else 0)
+
+
+_ANOMALY = msgspec.json.Decoder(_Anomaly)
+_ALERT = msgspec.json.Decoder(_Alert)
+_COMMAND = msgspec.json.Decoder(_Command)
+_OUTCOME = msgspec.json.Decoder(_Outcome)
+_FORECAST = msgspec.json.Decoder(_Forecast)
