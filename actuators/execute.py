@@ -74,17 +74,17 @@ async def execute(
         able = ", ".join(sorted(actuator.kinds))
         return run.outcome("failed", f"{actuator.name} cannot {command.kind}; it can {able}")
     while True:
-        token = (
+        holder = (
             uuid.uuid4().hex
         )  # new each time round: what was claimed before and lost counts as interrupted
         try:
-            claim = await run.claim(token, source)
+            claim = await run.claim(holder, source)
         except Refused as error:
             return run.outcome("failed", str(error))
         if claim.outcome is not None:
             return claim.outcome if claim.state == "refused" else _again(claim, claim.outcome, source)
-        acted = await run.act(token)
-        settled = await run.settle(acted, token) if acted is not None else None
+        acted = await run.act(holder)
+        settled = await run.settle(acted, holder) if acted is not None else None
         if settled is not None:
             return settled
         _log.warning("command %s: another worker took the claim over, or the lease lapsed", command.id)
@@ -121,7 +121,7 @@ class _Run:
             attempts=attempts,
         )
 
-    async def claim(self, token: str, source: str | None) -> Claim:
+    async def claim(self, holder: str, source: str | None) -> Claim:
         """Ask until the ledger answers and the lane is free."""
         time = asyncio.get_running_loop().time
         polling = self.policy.polling.delays(self.rng)
@@ -130,7 +130,7 @@ class _Run:
             claim = await self.insist(
                 lambda: self.ledger.claim(
                     self.command,
-                    token=token,
+                    holder=holder,
                     now=self.clock(),
                     cooldown_ms=self.policy.cooldown_ms.get(self.command.kind, 0),
                     lease_ms=self.policy.lease_ms,
@@ -145,10 +145,10 @@ class _Run:
                 return claim
             # else the answer took so long that the lease may lapse before the first renewal: ask again
 
-    async def act(self, token: str) -> Outcome | None:
+    async def act(self, holder: str) -> Outcome | None:
         """Apply while the lease holds; None where it was lost, and the fate of the command with it."""
         work = asyncio.create_task(self.actuator.apply(self.command))
-        keeper = asyncio.create_task(self.keep(token))
+        keeper = asyncio.create_task(self.keep(holder))
         both: set[asyncio.Task[Any]] = {work, keeper}
         try:
             await asyncio.wait(both, timeout=self.policy.act_timeout_s, return_when=asyncio.FIRST_COMPLETED)
@@ -175,7 +175,7 @@ class _Run:
             return self.outcome("failed", f"defect in the actuator: {type(error).__name__}: {error}")
         return self.outcome("dry-run" if applied.dry_run else "executed", applied.detail, applied.attempts)
 
-    async def keep(self, token: str) -> None:
+    async def keep(self, holder: str) -> None:
         """Renew the lease; return when it is lost or, with the ledger away, about to lapse."""
         time = asyncio.get_running_loop().time
         lease_s = self.policy.lease_ms / 1000
@@ -185,16 +185,16 @@ class _Run:
             asked = time()
             try:
                 async with asyncio.timeout_at(good_until):
-                    held = await self.ledger.renew(self.command, token=token, lease_ms=self.policy.lease_ms)
+                    held = await self.ledger.renew(self.command, holder=holder, lease_ms=self.policy.lease_ms)
             except (LedgerUnavailable, TimeoutError):
                 continue
             if not held:
                 return
             good_until = asked + lease_s * 0.9
 
-    async def settle(self, outcome: Outcome, token: str) -> Outcome | None:
+    async def settle(self, outcome: Outcome, holder: str) -> Outcome | None:
         """Record the outcome; None where another worker took the claim over."""
-        return await self.insist(lambda: self.ledger.settle(self.command, outcome, token=token))
+        return await self.insist(lambda: self.ledger.settle(self.command, outcome, holder=holder))
 
     async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the ledger until it answers; say once that the command waits, and once that it goes on."""

@@ -47,7 +47,7 @@ class Ledger(Protocol):
         self,
         command: Command,
         *,
-        token: str,
+        holder: str,
         now: int,
         cooldown_ms: int,
         lease_ms: int,
@@ -57,17 +57,17 @@ class Ledger(Protocol):
     ) -> Claim:
         """Decide in one atomic step, at `now` (Unix ms), whether `command` may act, and write the decision.
 
-        The same `token` may ask again (its answer was lost on the way) and gets the same answer. The
+        The same `holder` may ask again (its answer was lost on the way) and gets the same answer. The
         lease lasts `lease_ms` of the ledger's own time; after it, a claim without outcome counts as
         interrupted. Cool-down compares issue times, so a replay decides the same.
         """
         ...
 
-    async def renew(self, command: Command, *, token: str, lease_ms: int) -> bool:
+    async def renew(self, command: Command, *, holder: str, lease_ms: int) -> bool:
         """Hold the lane for another `lease_ms`; False where another worker took the claim over."""
         ...
 
-    async def settle(self, command: Command, outcome: Outcome, *, token: str) -> Outcome | None:
+    async def settle(self, command: Command, outcome: Outcome, *, holder: str) -> Outcome | None:
         """Record the outcome and free the lane; the first outcome stands and is returned.
 
         None where another worker took the claim over: its outcome will stand.

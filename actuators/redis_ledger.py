@@ -62,7 +62,7 @@ class RedisLedger:
         self,
         command: Command,
         *,
-        token: str,
+        holder: str,
         now: int,
         cooldown_ms: int,
         lease_ms: int,
@@ -80,7 +80,7 @@ class RedisLedger:
         keys = [*self._keys(command), f"{self._prefix}:pauses"]
         arguments: list[str | int] = [
             command.id,
-            token,
+            holder,
             f"{command.sequence:020d}",  # compared as text: a Lua number is exact to 2^53 only
             command.issued_at,
             command.expires_at,
@@ -99,16 +99,16 @@ class RedisLedger:
             return Claim(state=word)
         return Claim(state=word, outcome=_outcome(command, fields), source=fields[5] or None)
 
-    async def renew(self, command: Command, *, token: str, lease_ms: int) -> bool:
+    async def renew(self, command: Command, *, holder: str, lease_ms: int) -> bool:
         """See `Ledger.renew`."""
         record, _, lease = self._keys(command)
-        return bool(await self._ask(self._renew(keys=[record, lease], args=[token, lease_ms])))
+        return bool(await self._ask(self._renew(keys=[record, lease], args=[holder, lease_ms])))
 
-    async def settle(self, command: Command, outcome: Outcome, *, token: str) -> Outcome | None:
+    async def settle(self, command: Command, outcome: Outcome, *, holder: str) -> Outcome | None:
         """See `Ledger.settle`."""
         arguments: list[str | int] = [
             command.id,
-            token,
+            holder,
             self._keep_ms,
             outcome.status,
             outcome.detail,

@@ -1,10 +1,10 @@
 -- Decide, in one step, whether a command may act now. Everything the decision needs is read and written here.
 -- KEYS: command, lane (target and kind), lease of the lane, pauses
--- ARGV: id, token, sequence (20 digits), issued_at, expires_at, now, cooldown_ms, lease_ms, keep_ms,
+-- ARGV: id, holder, sequence (20 digits), issued_at, expires_at, now, cooldown_ms, lease_ms, keep_ms,
 --       target, kind, actuator, source, repeatable (1 or 0)
 -- Returns {word, status, detail, actuator, at, attempts, source}; word: granted, repeat, busy, refused, duplicate.
 local command, lane, lease, pauses = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local id, token, sequence = ARGV[1], ARGV[2], ARGV[3]
+local id, holder, sequence = ARGV[1], ARGV[2], ARGV[3]
 local issued_at, expires_at, now = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 local cooldown_ms, lease_ms, keep_ms = tonumber(ARGV[7]), ARGV[8], ARGV[9]
 local target, kind, actuator, source, repeatable = ARGV[10], ARGV[11], ARGV[12], ARGV[13], ARGV[14] == '1'
@@ -17,15 +17,15 @@ end
 
 local function refuse(status, detail)
   redis.call('HSET', command, 'status', status, 'detail', detail, 'actuator', actuator, 'at', ARGV[6],
-    'attempts', '0', 'source', source, 'token', token)
+    'attempts', '0', 'source', source, 'holder', holder)
   redis.call('PEXPIRE', command, keep_ms)
   return answer('refused')
 end
 
 local function grant(word)
-  redis.call('HSET', command, 'status', 'claimed', 'token', token, 'source', source)
+  redis.call('HSET', command, 'status', 'claimed', 'holder', holder, 'source', source)
   redis.call('PEXPIRE', command, keep_ms)
-  redis.call('SET', lease, token, 'PX', lease_ms)
+  redis.call('SET', lease, holder, 'PX', lease_ms)
   return {word}
 end
 
@@ -37,16 +37,16 @@ local function paused()
   return (all and 'everything' or target) .. ' is paused by ' .. pause.by .. ': ' .. pause.reason
 end
 
-local known = redis.call('HMGET', command, 'status', 'token')
-local status, holder = known[1], known[2]
+local known = redis.call('HMGET', command, 'status', 'holder')
+local status, claimant = known[1], known[2]
 if status and status ~= 'claimed' then
-  -- The same token asks again only where the first answer was lost on the way.
-  return answer(holder == token and 'refused' or 'duplicate')
+  -- The same holder asks again only where the first answer was lost on the way.
+  return answer(claimant == holder and 'refused' or 'duplicate')
 end
 
 local busy = redis.call('GET', lease)
-if busy and busy ~= token then return {'busy'} end
-if status and holder == token then return grant('granted') end
+if busy and busy ~= holder then return {'busy'} end
+if status and claimant == holder then return grant('granted') end
 
 local last = redis.call('HMGET', lane, 'sequence', 'issued_at')
 local pause = paused()
