@@ -1,0 +1,107 @@
+"""From a command on the topic to its outcome on the topic; targets side by side, each in order."""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+
+import faust
+from faust.types import StreamT
+
+from actuators import Actuator, ExecutionPolicy, Ledger, execute
+from schemas import Command, Outcome, SchemaError, decode
+from streams.ingest import dead_letter
+from streams.output import Output, output
+from streams.record import Record
+
+log = logging.getLogger(__name__)
+
+IN_FLIGHT = 64  # batches of commands under way at once
+
+Send = Callable[[Output], Awaitable[None]]
+
+
+class Hands:
+    """Carries out commands. A platform that hangs holds up its own target only.
+
+    `actuators` and `policies` are by target. A batch is acknowledged when all its outcomes are written.
+    """
+
+    def __init__(
+        self,
+        *,
+        actuators: Mapping[str, Actuator],
+        policies: Mapping[str, ExecutionPolicy],
+        ledger: Ledger,
+        clock: Callable[[], int],
+        send: Send,
+    ) -> None:
+        self._actuators = actuators
+        self._policies = policies
+        self._ledger = ledger
+        self._clock = clock
+        self._send = send
+        self._lanes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._room = asyncio.Semaphore(IN_FLIGHT)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, stream: StreamT[list[Record]]) -> None:
+        """The agent: start on each batch of the stream, for ever."""
+        async for event in stream.noack().events():
+            await self._room.acquire()
+            task = asyncio.create_task(self._batch(event))
+            self._tasks.add(task)
+            task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._room.release()
+        if not task.cancelled() and task.exception() is not None:
+            # Not acknowledged: the commands come again when the partition is next assigned.
+            log.error("commands were not carried out", exc_info=task.exception())
+
+    async def _batch(self, event: faust.EventT) -> None:
+        await asyncio.gather(*(self._record(record) for record in event.value))
+        event.ack()
+
+    async def _record(self, record: Record) -> None:
+        try:
+            command = decode(record.value or b"", Command)
+        except SchemaError as error:
+            await self._send(output("dead-letters", record.topic, dead_letter(record, str(error))))
+            return
+        async with self._lanes[command.target]:
+            source = f"{record.topic}:{record.partition}:{record.offset}"
+            outcome = await self.carry_out(command, source)
+            await self._send(output("outcomes", command.target, outcome))
+
+    async def carry_out(self, command: Command, source: str | None = None) -> Outcome:
+        """Take `command` through the ledger to its platform; return what became of it."""
+        actuator = self._actuators.get(command.target)
+        if actuator is None:
+            known = ", ".join(sorted(self._actuators)) or "none"
+            return Outcome(
+                command=command.id,
+                target=command.target,
+                kind=command.kind,
+                status="failed",
+                detail=f"no target `{command.target}` is configured here; known: {known}",
+                actuator="none",
+                at=self._clock(),
+            )
+        return await execute(
+            command,
+            ledger=self._ledger,
+            actuator=actuator,
+            clock=self._clock,
+            policy=self._policies[command.target],
+            source=source,
+        )
+
+    async def release(self, within_s: float = 5.0) -> None:
+        """Finish what is under way; what takes longer is given up and comes again to the next owner."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=within_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)

@@ -1,0 +1,156 @@
+"""The Faust app: every topic, the agent that reads it, and the state in between, on one page."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import faust
+from yarl import URL
+
+from actuators import Actuator, ExecutionPolicy, Ledger
+from detectors.registry import make_bank
+from streams import topics
+from streams.acting import Hands
+from streams.config import Config
+from streams.detection import DetectPartition
+from streams.ingest import Limits
+from streams.output import Output
+from streams.planning import PlanPartition
+from streams.stage import Stage
+from streams.state import block_table
+from streams.targets import Roles
+from streams.transport import Transport, batch_topic
+
+ROLES = ("detect", "plan", "act")
+SMALL_BATCH = 500  # records per event on topics where each record is work
+
+Observe = Callable[[str, Sequence[Output]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """The app and its stages; a stage is None where this worker does not have the role."""
+
+    app: faust.App
+    detect: Stage | None
+    plan: Stage | None
+    hands: Hands | None
+
+    @property
+    def stages(self) -> list[Stage]:
+        """The stages with durable state."""
+        return [stage for stage in (self.detect, self.plan) if stage is not None]
+
+    async def release(self) -> None:
+        """Make everything durable and let go of the partitions."""
+        if self.hands is not None:
+            await self.hands.release()
+        for stage in self.stages:
+            await stage.release()
+
+
+def build(
+    config: Config,
+    *,
+    clock: Callable[[], int],
+    ledger: Ledger,
+    actuators: Mapping[str, Actuator],
+    state_key: bytes | None,
+    observe: Observe,
+    roles: Sequence[str] = ROLES,
+    settings: Mapping[str, Any] | None = None,
+) -> Pipeline:
+    """Bind the agents of `roles` to their topics.
+
+    `clock` returns Unix ms, `actuators` are by target, `state_key` signs pickled River models,
+    `observe` sees each stage's outputs, `settings` are further settings of the Faust app.
+    """
+    kafka = config.kafka
+    app = faust.App(
+        kafka.group,
+        broker=[URL(f"tidegate://{broker}") for broker in kafka.brokers],
+        topic_partitions=kafka.partitions,
+        topic_replication_factor=kafka.replication,
+        table_standby_replicas=kafka.standby_replicas,
+        broker_session_timeout=kafka.session_timeout_s,
+        broker_rebalance_timeout=kafka.rebalance_timeout_s,
+        consumer_auto_offset_reset="earliest",
+        producer_compression_type="lz4",
+        producer_max_request_size=topics.MAX_RECORD_BYTES,
+        stream_wait_empty=True,
+        web_enabled=False,
+        topic_disable_leader=True,
+        topic_allow_declare=True,
+        **dict(settings or {}),
+    )
+    assert isinstance(app.transport, Transport)  # noqa: S101
+    named = {target.name: target for target in config.targets}
+
+    async def send(item: Output) -> None:
+        observe("act", [item])
+        sent = await app.producer.send(kafka.prefix + item.topic, item.key, item.value, None, None, None)
+        await sent
+
+    def stage(name: str, make: Callable[[int], Any], *sources: topics.TopicSpec) -> Stage:
+        table = block_table(app, f"{name}-state", kafka.partitions)
+        made = Stage(
+            app, name=name, table=table, make=make, prefix=kafka.prefix, clock=clock, observe=observe
+        )  # fmt: skip
+        for source in sources:
+            app.agent(batch_topic(app, kafka.prefix + source.name), name=f"{name}-{source.name}")(made.run)
+        return made
+
+    detect = plan = hands = None
+    if "detect" in roles:
+        finder, limits = (
+            Roles(config.targets),
+            Limits(max_future_ms=int(config.ingest.max_future_s * 1000), max_series=config.ingest.max_series),
+        )
+
+        def detector(partition: int) -> DetectPartition:
+            bank = make_bank(
+                config.detector.model,
+                config.detector.params,
+                alarms_per_series_day=config.detector.alarms_per_series_day,
+                key=state_key,
+            )
+            return DetectPartition(
+                partition,
+                bank=bank,
+                alerts=config.alerts,
+                roles=finder,
+                limits=limits,
+                block_rows=config.state.block_rows,
+            )
+
+        detect = stage("detect", detector, topics.METRICS)
+    if "plan" in roles:
+        plan = stage(
+            "plan",
+            lambda partition: PlanPartition(partition, named),
+            topics.SIGNALS,
+            topics.EVENTS,
+            topics.OUTCOMES,
+        )
+    if "act" in roles:
+        hands = Hands(
+            actuators=actuators,
+            policies={
+                target.name: ExecutionPolicy(cooldown_ms={"scale": int(target.cooldown_s * 1000)})
+                for target in config.targets
+            },
+            ledger=ledger,
+            clock=clock,
+            send=send,
+        )
+        app.agent(batch_topic(app, kafka.prefix + topics.COMMANDS.name), name="act-commands")(hands.run)
+
+    pipeline = Pipeline(app, detect, plan, hands)
+    app.transport.release = pipeline.release
+
+    @app.timer(interval=config.state.checkpoint_s)
+    async def checkpoint() -> None:
+        for each in pipeline.stages:
+            await each.checkpoint()
+
+    return pipeline

@@ -1,0 +1,147 @@
+"""Every key of the configuration file, with its meaning, unit and default."""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from planners.releases import JudgeConfig
+from schemas.alert import Severity
+from streams.scaling import ScaleConfig
+
+
+def _key(description: str, **bounds: Any) -> Meta:
+    return Meta(description=description, **bounds)
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The base of every table of the file."""
+
+
+class KafkaConfig(Section, frozen=True, kw_only=True):
+    """Where Kafka is, and how the topics are laid out."""
+
+    brokers: Annotated[list[str], _key("bootstrap servers, host:port", min_length=1)] = ["127.0.0.1:9092"]
+    group: Annotated[str, _key("consumer group, and the prefix of internal topics", min_length=1)] = (
+        "tidegate"
+    )
+    prefix: Annotated[str, _key("put before every topic's name")] = ""
+    partitions: Annotated[int, _key("partitions of each topic that is created", ge=1)] = 4
+    replication: Annotated[int, _key("replicas of each topic that is created", ge=1)] = 1
+    standby_replicas: Annotated[
+        int, _key("workers that keep a warm copy of each partition's state", ge=0)
+    ] = 0
+    retention_hours: Annotated[float, _key("how long created topics keep records", gt=0)] = 168.0
+    security: Annotated[str, _key("PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")] = "PLAINTEXT"
+    ca_file: Annotated[str | None, _key("certificate authority of the brokers (PEM)")] = None
+    cert_file: Annotated[str | None, _key("client certificate for mutual TLS (PEM)")] = None
+    key_file: Annotated[str | None, _key("client key for mutual TLS (PEM)")] = None
+    sasl_mechanism: Annotated[str, _key("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")] = "SCRAM-SHA-512"
+    sasl_username: Annotated[str | None, _key("SASL user")] = None
+    sasl_password_env: Annotated[str, _key("environment variable that holds the SASL password")] = (
+        "TIDEGATE_SASL_PASSWORD"
+    )
+    session_timeout_s: Annotated[float, _key("a worker silent for so long is replaced", gt=0)] = 10.0
+    rebalance_timeout_s: Annotated[float, _key("how long a rebalance waits for a worker", gt=0)] = 30.0
+
+
+class LedgerConfig(Section, frozen=True, kw_only=True):
+    """Where the command ledger (Redis or Valkey) is."""
+
+    url: Annotated[str, _key("redis:// or rediss:// address")] = "redis://127.0.0.1:6379/0"
+    url_env: Annotated[str, _key("environment variable that replaces url: for one with a password")] = (
+        "TIDEGATE_REDIS_URL"
+    )
+    namespace: Annotated[str, _key("keeps ledgers on one server apart")] = "tidegate"
+
+
+class IngestConfig(Section, frozen=True, kw_only=True):
+    """What is accepted on `metrics`."""
+
+    max_future_s: Annotated[float, _key("samples further ahead of the clock are dead letters", gt=0)] = 600.0
+    max_series: Annotated[int, _key("series per partition; beyond it new ones are dead letters", ge=1)] = (
+        2_000_000
+    )
+
+
+class DetectorConfig(Section, frozen=True, kw_only=True):
+    """The model that watches each series."""
+
+    model: Annotated[str, _key("`tidegate`, `ewma-z`, or any River detector as river.module.Class")] = (
+        "tidegate"
+    )
+    alarms_per_series_day: Annotated[float, _key("false alarms a series may give per day", gt=0)] = 1 / 7
+    params: Annotated[dict[str, Any], _key("parameters of the model")] = {}
+
+
+class AlertConfig(Section, frozen=True, kw_only=True):
+    """When an anomaly becomes an alert, and when it ends. Times are event times."""
+
+    for_s: Annotated[float, _key("pending so long before it fires, in seconds", ge=0)] = 0.0
+    resolve_after_s: Annotated[float, _key("quiet so long before it resolves, in seconds", gt=0)] = 900.0
+    flap_window_s: Annotated[float, _key("window in which firings are counted, in seconds", gt=0)] = 14_400.0
+    flap_limit: Annotated[int, _key("firings within the window from which the alert is flapping", ge=2)] = 4
+    severity: Annotated[Severity, _key("info, warning or critical")] = "warning"
+    runbook: Annotated[str | None, _key("link that alerts carry")] = None
+
+
+class StateConfig(Section, frozen=True, kw_only=True):
+    """How models are made durable."""
+
+    checkpoint_s: Annotated[float, _key("state is written and offsets committed at least so often", gt=0)] = (
+        5.0
+    )
+    block_rows: Annotated[int, _key("series per block of the changelog", ge=1, le=65_536)] = 256
+    key_env: Annotated[str, _key("environment variable with the key that signs pickled River models")] = (
+        "TIDEGATE_STATE_KEY"
+    )
+
+
+class TelemetryConfig(Section, frozen=True, kw_only=True):
+    """Prometheus metrics and the console."""
+
+    host: Annotated[str, _key("address that the console and /metrics bind to")] = "127.0.0.1"
+    port: Annotated[int, _key("port of the console and /metrics; 0 picks a free one", ge=0, le=65_535)] = (
+        8_080
+    )
+
+
+class ActuatorConfig(Section, frozen=True, kw_only=True):
+    """A platform that commands act on."""
+
+    kind: Annotated[str, _key("`noop`, `webhook`, ...; `tidegate check` lists the known ones")]
+    dry_run: Annotated[bool, _key("say what would be done, do nothing")] = False
+    params: Annotated[dict[str, Any], _key("parameters of the platform")] = {}
+
+
+class TargetConfig(Section, frozen=True, kw_only=True):
+    """A service that is scaled and whose releases are watched."""
+
+    name: Annotated[str, _key("name of the target, the key of its commands", min_length=1)]
+    labels: Annotated[dict[str, str], _key("a series with these labels belongs to the target")] = {}
+    actuator: Annotated[str, _key("name of the [actuators.NAME] table that acts on it")] = "noop"
+    load: Annotated[str | None, _key("metric whose sum over the target's series is its load")] = None
+    replicas: Annotated[str | None, _key("metric that tells the current replicas")] = None
+    interval_s: Annotated[float, _key("shortest time between two decisions, in seconds", gt=0)] = 15.0
+    cooldown_s: Annotated[float, _key("shortest time between two actions of a kind, in seconds", ge=0)] = 0.0
+    command_ttl_s: Annotated[float, _key("a command older than this is not executed, in seconds", gt=0)] = (
+        300.0
+    )
+    scale: Annotated[ScaleConfig | None, _key("how it is scaled; absent: never")] = None
+    release: Annotated[
+        JudgeConfig | None, _key("how its releases are judged, `metrics` by metric name; absent: never")
+    ] = None
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """The whole file."""
+
+    kafka: Annotated[KafkaConfig, _key("Kafka")] = KafkaConfig()
+    ledger: Annotated[LedgerConfig, _key("the command ledger")] = LedgerConfig()
+    ingest: Annotated[IngestConfig, _key("limits of the input")] = IngestConfig()
+    detector: Annotated[DetectorConfig, _key("anomaly detection")] = DetectorConfig()
+    alerts: Annotated[AlertConfig, _key("alert lifecycle")] = AlertConfig()
+    state: Annotated[StateConfig, _key("durable state")] = StateConfig()
+    telemetry: Annotated[TelemetryConfig, _key("metrics and console")] = TelemetryConfig()
+    actuators: Annotated[dict[str, ActuatorConfig], _key("platforms, by a name of your choice")] = {}
+    targets: Annotated[list[TargetConfig], _key("services that are acted on")] = []

@@ -1,0 +1,111 @@
+"""Reading the configuration file, with errors that say what to do."""
+
+import difflib
+import re
+import tomllib
+import typing
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from streams.config.keys import Config
+
+BUILT_IN_ACTUATORS = ("noop", "simulated")
+
+
+class ConfigError(ValueError):
+    """The configuration cannot be used; the text names the file, the key and the way out."""
+
+
+def read(path: Path) -> Config:
+    """Read and validate the TOML file at `path`.
+
+    Raises:
+        ConfigError: it is absent, not TOML, or has a key or value that does not fit.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not UTF-8 text") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, origin: str = "configuration") -> Config:
+    """Validate the TOML `text`; `origin` names it in errors.
+
+    >>> parse("[kafka]\\npartition = 4")
+    Traceback (most recent call last):
+    ...
+    streams.config.read.ConfigError: configuration: kafka: unknown key `partition`; did you mean `partitions`?
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{origin}: is not TOML: {error}") from error
+    try:
+        config = msgspec.convert(data, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{origin}: {_explain(str(error))}") from error
+    problems = list(_cross_check(config))
+    if problems:
+        raise ConfigError(f"{origin}: " + "; ".join(problems))
+    return config
+
+
+def _cross_check(config: Config) -> typing.Iterator[str]:
+    names = [target.name for target in config.targets]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"targets: two targets are named `{name}`; names are unique"
+    known = [*config.actuators, *BUILT_IN_ACTUATORS]
+    for target in config.targets:
+        if target.actuator not in known:
+            yield (
+                f"targets.{target.name}.actuator: no [actuators.{target.actuator}] table; "
+                f"known: {', '.join(sorted(known))}"
+            )
+        if target.scale is not None and target.load is None:
+            yield f"targets.{target.name}.load: is needed to scale; name the metric that is its load"
+
+
+def _explain(message: str) -> str:
+    """Turn a validation error of msgspec into one that speaks of TOML keys."""
+    text, _, path = message.partition(" - at `$")
+    where = path.rstrip("`").strip(".") or "top level"
+    unknown = re.search(r"unknown field `([^`]*)`", text)
+    if not unknown:
+        missing = re.search(r"missing required field `([^`]*)`", text)
+        return f"{where}: needs the key `{missing.group(1)}`" if missing else f"{where}: {_lower(text)}"
+    key = unknown.group(1)
+    known = _keys_at(Config, re.findall(r"[^.\[\]]+|\[[^\]]*\]", path.rstrip("`")))
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean `{near[0]}`?" if near else f"known: {', '.join(sorted(known))}"
+    return f"{where}: unknown key `{key}`; {hint}"
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _keys_at(kind: Any, steps: list[str]) -> list[str]:
+    """Names of the keys known at the place that `steps` lead to from `kind`."""
+    kind = _bare(kind)
+    if not steps:
+        return list(kind.__struct_fields__) if hasattr(kind, "__struct_fields__") else []
+    step, rest = steps[0], steps[1:]
+    if step.startswith("["):  # an element of a list or of a mapping
+        return _keys_at(typing.get_args(kind)[-1], rest) if typing.get_args(kind) else []
+    hints = typing.get_type_hints(kind) if hasattr(kind, "__struct_fields__") else {}
+    return _keys_at(hints[step], rest) if step in hints else []
+
+
+def _bare(kind: Any) -> Any:
+    """The type itself, without Annotated and without `| None`."""
+    while typing.get_origin(kind) is typing.Annotated:
+        kind = typing.get_args(kind)[0]
+    options = [option for option in typing.get_args(kind) if option is not type(None)]
+    if typing.get_origin(kind) in (typing.Union, type(int | None)) and len(options) == 1:
+        return _bare(options[0])
+    return kind

@@ -1,0 +1,341 @@
+"""The state of one partition of `metrics`, and what its samples lead to: anomalies, alerts, signals."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.port import Bank, Scores
+from schemas import Alert, Anomaly, Evidence, Signal
+from streams.alerts import ROW as ALERT_ROW
+from streams.alerts import AlertBook, Transition, fingerprint
+from streams.config import AlertConfig
+from streams.ingest import NEVER, Decoder, Limits, SeriesIndex, admit, dead_letter
+from streams.output import Output, output
+from streams.record import Record
+from streams.targets import Roles
+
+LAYOUT = 1
+
+
+class StateError(ValueError):
+    """Stored state does not fit this program; the text says what it is and what to do."""
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, array_like=True):
+    """Rows `start`..`start + len(series)` of a partition, as they stand in the changelog.
+
+    `offset` is the last input offset whose effect the rows contain.
+    """
+
+    layout: int
+    start: int
+    offset: int
+    series: list[str]
+    last_time: bytes
+    bank: bytes
+    alerts: bytes
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the input, for telemetry."""
+
+    samples: int = 0
+    records: int = 0
+    dead_letters: int = 0
+    anomalies: int = 0
+    alerts: int = 0
+    replayed: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def drop(self, policy: str, count: int) -> None:
+        """Count samples that are data but were not used."""
+        if count:
+            self.dropped[policy] = self.dropped.get(policy, 0) + count
+
+
+class DetectPartition:
+    """Models, alerts and series of one source partition. Deterministic: equal input, equal output."""
+
+    def __init__(
+        self,
+        source: int,
+        *,
+        bank: Bank,
+        alerts: AlertConfig,
+        roles: Roles,
+        limits: Limits,
+        block_rows: int,
+    ) -> None:
+        self.source = source
+        self.bank = bank
+        self.counts = Counts()
+        self._index = SeriesIndex()
+        self._decoder = Decoder(self._index, limits)
+        self._book = AlertBook(alerts)
+        self._alert_config = alerts
+        self._roles = roles
+        self._block_rows = block_rows
+        self._last_time = np.full(0, NEVER, np.int64)
+        self._role = np.full(0, -1, np.int64)
+        self._target = np.full(0, -1, np.int64)
+        self._dirty = np.zeros(0, np.bool_)
+        self._rows = 0
+        self._offset = -1
+        # Rows restored from the changelog know the input up to here; None once the replay has passed it.
+        self._learnt: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return self._rows
+
+    @property
+    def offset(self) -> int:
+        """The last input offset processed, -1 before the first."""
+        return self._offset
+
+    # -- input ---------------------------------------------------------------------------------
+
+    def process(self, records: Sequence[Record], now_ms: int) -> list[Output]:
+        """Learn from `records` (of this partition, ascending offsets); return what they lead to."""
+        if records and records[0].offset <= self._offset:  # a rebalance went back to what was committed
+            records = [record for record in records if record.offset > self._offset]
+        batch = self._decoder.decode(records, now_ms)
+        outputs = [
+            output("dead-letters", records[r.record].topic, dead_letter(records[r.record], r.reason))
+            for r in batch.rejects
+        ]
+        self.counts.records += len(records)
+        self.counts.dead_letters += len(batch.rejects)
+        for policy, count in batch.dropped.items():
+            self.counts.drop(policy, count)
+        self._make_room(self._index.extent)
+        columns = batch.columns
+        offsets = np.fromiter((r.offset for r in records), np.int64, len(records))
+        row, time, value, record = columns.row, columns.time, columns.value, columns.record
+        if self._learnt is not None and len(row):
+            fresh = offsets[record] > self._learnt[row]
+            self.counts.replayed += int(len(fresh) - fresh.sum())
+            row, time, value, record = row[fresh], time[fresh], value[fresh], record[fresh]
+            if len(offsets) and offsets[-1] >= self._learnt.max(initial=-1):
+                self._learnt = None
+        admitted = admit(row, time, value, self._last_time)
+        self.counts.drop("late", admitted.late)
+        self.counts.drop("duplicate", admitted.duplicate)
+        if not admitted.mask.all():
+            mask = admitted.mask
+            row, time, value, record = row[mask], time[mask], value[mask], record[mask]
+        if len(row):
+            self._dirty[np.unique(row // self._block_rows)] = True
+            self.counts.samples += len(row)
+            scores = self.bank.update(row, time, value)
+            outputs += self._model_errors(records, record, row, scores)
+            outputs += self._anomalies(records, record, row, time, value, scores)
+            outputs += self._signals(row, time, value)
+        if records:
+            self._offset = max(self._offset, int(offsets[-1]))
+        return outputs
+
+    def _make_room(self, count: int) -> None:
+        if count <= self._rows:
+            return
+        self.bank.grow(count)
+        self._book.grow(count)
+        capacity = len(self._last_time)
+        if count > capacity:
+            capacity = max(count, 2 * capacity, 64)
+            self._last_time = _grown(self._last_time, capacity, NEVER)
+            self._role = _grown(self._role, capacity, -1)
+            self._target = _grown(self._target, capacity, -1)
+            self._dirty = _grown(self._dirty, -(-capacity // self._block_rows), False)
+            if self._learnt is not None:
+                self._learnt = _grown(self._learnt, capacity, -1)
+        for row in range(self._rows, count):
+            self._target[row], self._role[row] = self._roles.of(
+                self._index.metric(row), self._index.labels(row)
+            )
+        self._rows = count
+
+    def _model_errors(
+        self,
+        records: Sequence[Record],
+        record: NDArray[np.int32],
+        row: NDArray[np.int64],
+        scores: Scores,
+    ) -> list[Output]:
+        self.counts.dead_letters += len(scores.errors)
+        return [
+            output(
+                "dead-letters",
+                records[record[i]].topic,
+                dead_letter(
+                    records[record[i]], f"{self.bank.name} on {self._index.key(int(row[i]))}: {error}"
+                ),
+            )
+            for i, error in scores.errors.items()
+        ]
+
+    # -- output --------------------------------------------------------------------------------
+
+    def _anomalies(
+        self,
+        records: Sequence[Record],
+        record: NDArray[np.int32],
+        row: NDArray[np.int64],
+        time: NDArray[np.int64],
+        value: NDArray[np.float64],
+        scores: Scores,
+    ) -> list[Output]:
+        outside = (value < scores.lower) | (value > scores.upper)
+        outputs = []
+        for i in np.flatnonzero(scores.alarm).tolist():
+            source = records[record[i]]
+            series = self._index.key(int(row[i]))
+            target = int(self._target[row[i]])
+            anomaly = Anomaly(
+                id=f"{source.topic}:{source.partition}:{source.offset}:{fingerprint(f'{series}@{time[i]}')}",
+                series=series,
+                metric=self._index.metric(int(row[i])),
+                labels=self._index.labels(int(row[i])),
+                target=self._roles.name(target),
+                ts=int(time[i]),
+                value=float(value[i]),
+                score=float(scores.score[i]),
+                expected=_number(scores.expected[i]),
+                lower=_number(scores.lower[i]),
+                upper=_number(scores.upper[i]),
+                evidence=self._evidence(scores, i),
+                detector=f"{self.bank.name}/{self.bank.version}",
+                produced_at=source.timestamp,
+            )
+            outputs.append(output("anomalies", series, anomaly))
+        self.counts.anomalies += len(outputs)
+        changes = self._book.step(row, time, scores.alarm, outside)
+        self.counts.alerts += len(changes)
+        return outputs + [self._alert(change, value, scores) for change in changes]
+
+    def _evidence(self, scores: Scores, i: int) -> list[Evidence]:
+        strengths = zip(self.bank.evidence, scores.evidence[i].tolist(), strict=True)
+        found = [
+            Evidence(name=name, strength=round(strength, 3)) for name, strength in strengths if strength > 0
+        ]
+        return sorted(found, key=lambda evidence: -evidence.strength)
+
+    def _alert(self, change: Transition, value: NDArray[np.float64], scores: Scores) -> Output:
+        series = self._index.key(change.row)
+        i = change.index
+        expected = _number(scores.expected[i])
+        told = "no expectation yet" if expected is None else f"expected about {expected:.6g}"
+        message = Alert(
+            fingerprint=fingerprint(series),
+            state=change.state,
+            series=series,
+            labels=self._index.labels(change.row),
+            target=self._roles.name(int(self._target[change.row])),
+            severity=self._alert_config.severity,
+            summary=f"{series} is {value[i]:.6g}, {told}",
+            anomaly=f"{fingerprint(series)}:{change.started_at}",
+            anomalies=change.anomalies,
+            started_at=change.started_at,
+            changed_at=change.changed_at,
+            resolved_at=change.changed_at if change.state == "resolved" else None,
+            suppressed=change.suppressed,
+            runbook=self._alert_config.runbook,
+        )
+        return output("alerts", message.fingerprint, message)
+
+    def _signals(
+        self, row: NDArray[np.int64], time: NDArray[np.int64], value: NDArray[np.float64]
+    ) -> list[Output]:
+        used = np.flatnonzero(self._role[row] >= 0)
+        outputs = []
+        for r in np.unique(row[used]).tolist():
+            mine = used[row[used] == r]
+            target, series = self._roles.name(int(self._target[r])), self._index.key(r)
+            assert target is not None  # noqa: S101
+            message = Signal(
+                target=target,
+                series=series,
+                role=self._roles.role(int(self._role[r])),
+                arm=self._roles.arm(self._index.labels(r)),
+                times=time[mine].tolist(),
+                values=value[mine].tolist(),
+                source=self.source,
+            )
+            outputs.append(output("signals", target, message))
+        return outputs
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def snapshot(self) -> list[tuple[str, bytes]]:
+        """Blocks changed since the last snapshot, in order of rows, each with its key."""
+        changed = np.flatnonzero(self._dirty).tolist()
+        self._dirty[:] = False
+        return [(f"{self.source}/{number}", self._encode(number)) for number in changed]
+
+    def _encode(self, number: int) -> bytes:
+        start = number * self._block_rows
+        stop = min(start + self._block_rows, self._rows)
+        block = Block(
+            layout=LAYOUT,
+            start=start,
+            offset=self._offset,
+            series=[self._index.key(row) for row in range(start, stop)],
+            last_time=self._last_time[start:stop].tobytes(),
+            bank=self.bank.dump(start, stop),
+            alerts=self._book.rows[start:stop].tobytes(),
+        )
+        return msgspec.msgpack.encode(block)
+
+    def restore(self, blocks: Sequence[bytes]) -> None:
+        """Take over the `blocks` that an earlier owner of the partition wrote.
+
+        Raises:
+            StateError: they were written by another layout, or rows are missing.
+        """
+        decoded = sorted((_decode(data) for data in blocks), key=lambda block: block.start)
+        for block, before in zip(decoded, [None, *decoded], strict=False):
+            expected = before.start + len(before.series) if before else 0
+            if block.start != expected:
+                raise StateError(
+                    f"partition {self.source}: the state of rows {expected} to {block.start} is missing; "
+                    "restore the changelog topic, or delete it to learn anew"
+                )
+        self._index.restore((block.start + i, key) for block in decoded for i, key in enumerate(block.series))
+        self._make_room(self._index.extent)
+        self._learnt = np.full(len(self._last_time), -1, np.int64)
+        for block in decoded:
+            rows = slice(block.start, block.start + len(block.series))
+            self._last_time[rows] = np.frombuffer(block.last_time, np.int64)
+            self.bank.load(rows.start, rows.stop, block.bank)
+            self._book.rows[rows] = np.frombuffer(block.alerts, ALERT_ROW)
+            self._learnt[rows] = block.offset
+
+
+def _decode(data: bytes) -> Block:
+    try:
+        block = msgspec.msgpack.decode(data, type=Block)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise StateError(f"a block of the changelog cannot be read: {error}") from error
+    if block.layout != LAYOUT:
+        raise StateError(
+            f"a block of the changelog has layout {block.layout}, this program writes {LAYOUT}; "
+            "run the version that wrote it, or delete the changelog topic to learn anew"
+        )
+    return block
+
+
+T = TypeVar("T", bound=np.generic)
+
+
+def _grown(array: NDArray[T], capacity: int, fill: int | bool) -> NDArray[T]:
+    grown = np.full(capacity, fill, array.dtype)
+    grown[: len(array)] = array
+    return grown
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

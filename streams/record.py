@@ -1,0 +1,23 @@
+"""A Kafka record as a consumer delivers it."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Record(Protocol):
+    """What is read of a record; aiokafka's `ConsumerRecord` has it. `timestamp` is Unix ms."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes]]: ...

@@ -1,0 +1,135 @@
+"""A stage of the pipeline: batches in, state of their partition updated, outputs written, then acknowledged.
+
+The order is what nothing-lost rests on: outputs are written before the state that has learnt their
+cause, and the state before its input is acknowledged. A crash in between replays input that some
+state has learnt already; the state's own offsets or times recognise it.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Protocol
+
+import faust
+from faust.types import TP, StreamT
+
+from streams.output import Output
+from streams.record import Record
+from streams.state import BlockTable
+from streams.transport import BatchMessage
+
+log = logging.getLogger(__name__)
+
+
+class Partition(Protocol):
+    """The state of one partition of a stage."""
+
+    def process(self, records: Sequence[Record], now_ms: int) -> list[Output]:
+        """Learn from records of one topic, ascending in offset; return what they lead to."""
+
+    def snapshot(self) -> list[tuple[str, bytes]]:
+        """What has changed since the last snapshot, as keys and blocks; it counts as saved then."""
+
+    def restore(self, blocks: Sequence[bytes]) -> None:
+        """Take over blocks that an earlier owner wrote."""
+
+
+class _Held:
+    """A partition while this worker owns it."""
+
+    def __init__(self, partition: Partition) -> None:
+        self.state = partition
+        self.lock = asyncio.Lock()
+        self.sent: list[Awaitable[object]] = []  # outputs on their way to the broker
+        self.done: dict[TP, int] = {}  # input processed, not yet acknowledged: offset after the last
+
+
+class Stage:
+    """Runs one kind of partition state over the batches of its topics.
+
+    `make` builds the state of a partition, `clock` returns Unix ms, `prefix` goes before topic names.
+    State is written every `checkpoint_s` seconds and when partitions are given up.
+    """
+
+    def __init__(
+        self,
+        app: faust.App,
+        *,
+        name: str,
+        table: BlockTable,
+        make: Callable[[int], Partition],
+        prefix: str,
+        clock: Callable[[], int],
+        observe: Callable[[str, Sequence[Output]], None],
+    ) -> None:
+        self.name = name
+        self._app = app
+        self._table = table
+        self._make = make
+        self._prefix = prefix
+        self._clock = clock
+        self._observe = observe
+        self._held: dict[int, _Held] = {}
+        self._released = -1  # group generation whose batches no longer count here
+
+    @property
+    def partitions(self) -> dict[int, Partition]:
+        """The states that this worker holds now, by partition."""
+        return {number: held.state for number, held in self._held.items()}
+
+    async def run(self, stream: StreamT[list[Record]]) -> None:
+        """The agent: take each batch of the stream, for ever."""
+        events: AsyncIterator[faust.EventT] = stream.noack().events()
+        async for event in events:
+            message = event.message
+            assert isinstance(message, BatchMessage)  # noqa: S101
+            await self._take(message, event.value)
+
+    async def _take(self, message: BatchMessage, records: Sequence[Record]) -> None:
+        if message.generation_id is not None and message.generation_id <= self._released:
+            return  # from before a rebalance; the partition's owner gets the batch again
+        held = self._hold(message.partition)
+        async with held.lock:
+            if self._held.get(message.partition) is not held:
+                return
+            outputs = held.state.process(records, self._clock())
+            self._observe(self.name, outputs)
+            for topic, key, value in outputs:
+                held.sent.append(
+                    await self._app.producer.send(self._prefix + topic, key, value, None, None, None)
+                )
+            held.done[message.tp] = message.end
+
+    def _hold(self, number: int) -> _Held:
+        held = self._held.get(number)
+        if held is None:
+            state = self._make(number)
+            blocks = self._table.partition(number)
+            state.restore(list(blocks.values()))
+            if blocks:
+                log.info("%s: partition %d restored from %d blocks", self.name, number, len(blocks))
+            held = self._held[number] = _Held(state)
+        return held
+
+    async def checkpoint(self) -> None:
+        """Make everything processed so far durable, and acknowledge its input."""
+        for number, held in list(self._held.items()):
+            if held.done:
+                async with held.lock:
+                    await self._save(number, held)
+
+    async def _save(self, number: int, held: _Held) -> None:
+        sent, held.sent = held.sent, []
+        await asyncio.gather(*sent)
+        written = [self._table.write(number, key.encode(), block) for key, block in held.state.snapshot()]
+        await asyncio.gather(*written)
+        done, held.done = held.done, {}
+        if self._held.get(number) is held:
+            for tp, end in done.items():
+                self._app.transport.acknowledge(tp, end)
+
+    async def release(self) -> None:
+        """Write everything and let go of all partitions; called before they may move to another worker."""
+        self._released = self._app.consumer_generation_id
+        await self.checkpoint()
+        self._held.clear()

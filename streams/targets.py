@@ -1,0 +1,62 @@
+"""Which target a series belongs to, and what for."""
+
+from collections.abc import Mapping, Sequence
+
+from schemas.signal import Arm
+from streams.config import TargetConfig
+
+LOAD, REPLICAS = "load", "replicas"
+ARM_LABEL = "arm"
+
+
+class Roles:
+    """Finds the target and the role of a series from its metric and labels.
+
+    A series belongs to the first target all of whose labels it carries. Its role is `load`,
+    `replicas`, or the name of a release metric, where the target's configuration names its metric.
+    """
+
+    def __init__(self, targets: Sequence[TargetConfig]) -> None:
+        self._targets = list(targets)
+        self._roles: list[str] = []
+        self._by_metric: list[dict[str, int]] = [self._metrics_of(target) for target in self._targets]
+
+    def _metrics_of(self, target: TargetConfig) -> dict[str, int]:
+        used = {}
+        if target.load is not None:
+            used[target.load] = LOAD
+        if target.replicas is not None:
+            used[target.replicas] = REPLICAS
+        if target.release is not None:
+            used |= {metric.name: metric.name for metric in target.release.metrics}
+        return {metric: self._role_number(role) for metric, role in used.items()}
+
+    def _role_number(self, role: str) -> int:
+        if role not in self._roles:
+            self._roles.append(role)
+        return self._roles.index(role)
+
+    def of(self, metric: str, labels: Mapping[str, str]) -> tuple[int, int]:
+        """Numbers of the series' target and role; -1 where it has none."""
+        for number, target in enumerate(self._targets):
+            if target.labels.items() <= labels.items():
+                return number, self._by_metric[number].get(metric, -1)
+        return -1, -1
+
+    def name(self, target: int) -> str | None:
+        """Name of the target with that number, None for -1."""
+        return self._targets[target].name if target >= 0 else None
+
+    def role(self, role: int) -> str:
+        """Name of the role with that number."""
+        return self._roles[role]
+
+    def arm(self, labels: Mapping[str, str]) -> Arm | None:
+        """Control or canary where the series says so in its `arm` label."""
+        match labels.get(ARM_LABEL):
+            case "control":
+                return "control"
+            case "canary":
+                return "canary"
+            case _:
+                return None

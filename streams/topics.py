@@ -1,0 +1,128 @@
+"""The topics, how they are laid out, and making them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from streams.config import KafkaConfig
+
+MAX_RECORD_BYTES = 16 * 1024 * 1024
+
+
+class TopicError(RuntimeError):
+    """A topic is not as it must be; the text names it and says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """A topic's plain name, and its cleanup policy."""
+
+    name: str
+    cleanup: str = "delete"
+
+
+METRICS = TopicSpec("metrics")
+EVENTS = TopicSpec("events")
+ANOMALIES = TopicSpec("anomalies")
+ALERTS = TopicSpec("alerts", "compact,delete")
+FORECASTS = TopicSpec("forecasts")
+COMMANDS = TopicSpec("commands")
+OUTCOMES = TopicSpec("outcomes")
+DEAD_LETTERS = TopicSpec("dead-letters")
+SIGNALS = TopicSpec("signals")  # internal: from the partitions of metrics to those of the targets
+
+TOPICS = (METRICS, EVENTS, ANOMALIES, ALERTS, FORECASTS, COMMANDS, OUTCOMES, DEAD_LETTERS, SIGNALS)
+
+
+def client_settings(kafka: KafkaConfig, environ: Mapping[str, str]) -> dict[str, Any]:
+    """Keyword arguments with which any aiokafka client reaches the brokers.
+
+    Raises:
+        TopicError: SASL is asked for and the password is not in the environment.
+    """
+    settings: dict[str, Any] = {
+        "bootstrap_servers": ",".join(kafka.brokers),
+        "security_protocol": kafka.security,
+    }
+    if kafka.security.endswith("SSL"):
+        from aiokafka.helpers import create_ssl_context  # noqa: PLC0415 - only where TLS is used
+
+        settings["ssl_context"] = create_ssl_context(
+            cafile=kafka.ca_file, certfile=kafka.cert_file, keyfile=kafka.key_file
+        )
+    if kafka.security.startswith("SASL"):
+        password = environ.get(kafka.sasl_password_env)
+        if password is None:
+            raise TopicError(
+                f"kafka.security is {kafka.security}, and the environment variable "
+                f"{kafka.sasl_password_env} with the password is not set"
+            )
+        settings |= {
+            "sasl_mechanism": kafka.sasl_mechanism,
+            "sasl_plain_username": kafka.sasl_username,
+            "sasl_plain_password": password,
+        }
+    return settings
+
+
+async def ensure_topics(kafka: KafkaConfig, settings: Mapping[str, Any]) -> list[str]:
+    """Create the topics that are missing; return their full names.
+
+    Raises:
+        TopicError: a topic may not be created, or has another number of partitions than configured.
+        KafkaError: the brokers cannot be reached.
+    """
+    admin = AIOKafkaAdminClient(**settings)
+    await admin.start()
+    try:
+        found = {
+            topic["topic"]: topic
+            for topic in await admin.describe_topics([kafka.prefix + t.name for t in TOPICS])
+        }
+        present = {name for name, topic in found.items() if topic["error_code"] == 0}
+        for name in sorted(present):
+            _check_partitions(name, len(found[name]["partitions"]), kafka.partitions)
+        missing = [spec for spec in TOPICS if kafka.prefix + spec.name not in present]
+        if missing:
+            await _create(admin, missing, kafka)
+    finally:
+        await admin.close()
+    return [kafka.prefix + spec.name for spec in missing]
+
+
+def _check_partitions(name: str, found: int, wanted: int) -> None:
+    # Targets meet their signals, events and outcomes in one worker only where partition numbers agree.
+    if found != wanted:
+        raise TopicError(
+            f"topic {name} has {found} partitions, kafka.partitions is {wanted}: "
+            "all topics need the same number; set kafka.partitions to it, or make the topic anew"
+        )
+
+
+async def _create(admin: AIOKafkaAdminClient, missing: list[TopicSpec], kafka: KafkaConfig) -> None:
+    answer = await admin.create_topics([_new_topic(spec, kafka) for spec in missing])
+    for name, code, *message in answer.topic_errors:  # type: ignore[attr-defined]
+        error = for_code(code)
+        if code != 0 and error is not TopicAlreadyExistsError:  # another worker was faster
+            raise TopicError(
+                f"topic {name} cannot be created: {error.__name__} {message[0] if message else ''}"
+            )
+
+
+def _new_topic(spec: TopicSpec, kafka: KafkaConfig) -> NewTopic:
+    return NewTopic(
+        kafka.prefix + spec.name,
+        kafka.partitions,
+        kafka.replication,
+        topic_configs={
+            "cleanup.policy": spec.cleanup,
+            "retention.ms": str(int(kafka.retention_hours * 3_600_000)),
+            "max.message.bytes": str(MAX_RECORD_BYTES),
+        },
+    )
+
+
+__all__ = ["TOPICS", "KafkaError", "TopicError", "TopicSpec", "client_settings", "ensure_topics"]

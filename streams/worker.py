@@ -1,0 +1,165 @@
+"""A worker: the app with its ledger, actuators, telemetry and console, from start to stop."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from prometheus_client import CollectorRegistry
+
+from actuators import Actuator, RedisLedger, make_actuator
+from streams import app as pipeline_app
+from streams.config import Config
+from streams.config.read import BUILT_IN_ACTUATORS
+from streams.console import Console, Feed
+from streams.detection import DetectPartition
+from streams.output import Output
+from streams.telemetry import Telemetry
+from streams.topics import client_settings, ensure_topics
+
+log = logging.getLogger(__name__)
+
+TELEMETRY_S = 1.0
+
+
+def wall_clock() -> int:
+    """The time now, Unix ms."""
+    return time.time_ns() // 1_000_000
+
+
+def open_ledger(config: Config, environ: Mapping[str, str]) -> RedisLedger:
+    """The ledger that `config` names; it connects when it is first asked."""
+    url = environ.get(config.ledger.url_env, config.ledger.url)
+    return RedisLedger.from_url(url, namespace=config.ledger.namespace)
+
+
+class WorkerError(RuntimeError):
+    """The app ended by itself; the text and the cause say why."""
+
+
+class Worker:
+    """Runs the pipeline of `config` in this process and event loop.
+
+    `roles` are those of `streams.app.ROLES`. `clock` returns Unix ms. `actuators` (by target) replace
+    those that the configuration names. `settings` are further settings of the Faust app, `listen` is told
+    each stage's outputs.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        environ: Mapping[str, str],
+        roles: Sequence[str] = pipeline_app.ROLES,
+        clock: Callable[[], int] = wall_clock,
+        actuators: Mapping[str, Actuator] | None = None,
+        settings: Mapping[str, Any] | None = None,
+        listen: Callable[[str, Sequence[Output]], None] | None = None,
+    ) -> None:
+        self._listen = listen
+        self.config = config
+        self.registry = CollectorRegistry()
+        self.telemetry = Telemetry(self.registry, clock=wall_clock)
+        self.feed = Feed()
+        self._environ = environ
+        self._kafka = client_settings(config.kafka, environ)
+        self.ledger = open_ledger(config, environ)
+        self._actuators = dict(actuators) if actuators is not None else self._configured_actuators()
+        self.console = Console(
+            self.feed, self.registry, host=config.telemetry.host, port=config.telemetry.port
+        )
+        state_key = environ.get(config.state.key_env)
+        self.pipeline = pipeline_app.build(
+            config,
+            clock=clock,
+            ledger=self.ledger,
+            actuators=self._actuators,
+            state_key=state_key.encode() if state_key else None,
+            observe=self._observe,
+            roles=roles,
+            settings=settings,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def _configured_actuators(self) -> dict[str, Actuator]:
+        made = {
+            name: make_actuator(each.kind, each.params, env=self._environ, dry_run=each.dry_run)
+            for name, each in self.config.actuators.items()
+        }
+        for kind in BUILT_IN_ACTUATORS:
+            if kind not in made:
+                made[kind] = make_actuator(kind, {}, env=self._environ)
+        return {target.name: made[target.actuator] for target in self.config.targets}
+
+    def _observe(self, stage: str, outputs: Sequence[Output]) -> None:
+        self.telemetry.outputs(stage, outputs)
+        self.feed.outputs(stage, outputs)
+        if self._listen is not None:
+            self._listen(stage, outputs)
+
+    async def start(self, patience_s: float | None = None) -> None:
+        """Wait for the brokers, make missing topics, start; return when the app runs.
+
+        `patience_s` bounds the wait for the brokers; without it the wait has no end.
+
+        Raises:
+            TopicError: a topic is not as it must be.
+            KafkaError: the brokers did not answer within `patience_s`.
+        """
+        await self.console.start()
+        await self._await_brokers(patience_s)
+        await self.pipeline.app.start()
+        self._tasks = [asyncio.create_task(self._report())]
+
+    async def _await_brokers(self, patience_s: float | None) -> None:
+        brokers = ", ".join(self.config.kafka.brokers)
+        began = time.monotonic()
+        while True:
+            try:
+                created = await ensure_topics(self.config.kafka, self._kafka)
+            except (KafkaError, OSError) as error:
+                if patience_s is not None and time.monotonic() - began > patience_s:
+                    raise
+                log.warning("no Kafka broker answers at %s (%s); trying again", brokers, error)
+                await asyncio.sleep(2.0)
+            else:
+                if created:
+                    log.info("created topics: %s", ", ".join(created))
+                return
+
+    async def _report(self) -> None:
+        while True:
+            self.report()
+            await asyncio.sleep(TELEMETRY_S)
+
+    def report(self) -> None:
+        """Bring the telemetry's counters up to date."""
+        detect = self.pipeline.detect
+        if detect is not None:
+            for number, partition in detect.partitions.items():
+                assert isinstance(partition, DetectPartition)  # noqa: S101
+                self.telemetry.detection(number, partition.counts, len(partition))
+
+    async def wait(self) -> None:
+        """Return when the app has been stopped.
+
+        Raises:
+            WorkerError: it ended by an error.
+        """
+        await self.pipeline.app.wait_until_stopped()
+        reason = self.pipeline.app.crash_reason
+        if reason is not None:
+            raise WorkerError(f"the worker ended: {reason}") from reason
+
+    async def stop(self) -> None:
+        """Finish what is under way, write state, commit, and close everything."""
+        for task in self._tasks:
+            task.cancel()
+        await self.pipeline.app.stop()
+        self.report()
+        for actuator in set(self._actuators.values()):
+            await actuator.close()
+        await self.ledger.close()
+        await self.console.stop()
