@@ -1,0 +1,347 @@
+"""Runs the demo: embedded servers, the real worker, a simulated service, from history to summary."""
+
+import asyncio
+import math
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from actuators.simulated import ServiceConfig, SimulatedService
+from planners.releases import JudgeConfig, MetricSpec
+from planners.scaling import Observation, ScaleState
+from planners.scaling.reactive import reactive
+from schemas import (
+    Alert,
+    Anomaly,
+    Command,
+    DeadLetter,
+    Deployment,
+    Forecast,
+    Outcome,
+    Scale,
+    decode,
+    encode,
+)
+from streams import topics
+from streams.config import Config, KafkaConfig, LedgerConfig, TargetConfig, TelemetryConfig
+from streams.demo.load import generated_week, recorded
+from streams.demo.report import Report, Tally, Versus
+from streams.demo.service import (
+    ERRORS,
+    LABELS,
+    LATENCY,
+    LOAD_SERIES,
+    MALFORMED,
+    REQUESTS,
+    SIGNALS,
+    TARGET,
+    Fleet,
+    service_record,
+)
+from streams.embedded import EmbeddedBroker, EmbeddedLedger, embedded_settings
+from streams.output import Output
+from streams.scaling import ScaleConfig
+from streams.worker import Worker, wall_clock
+
+PEAK_REPLICAS = 40
+STARTUP_S = 120.0
+HISTORY_DAYS = 7
+DAY_MS = 86_400_000
+TICK_S = 0.05  # wall time of one live tick: a day of minutes passes in 72 s
+LIVE_TICKS = 1_440
+HPA_PERIOD_MS = 15_000
+SEED = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """`seconds` bounds the wall time (None: one day of load), `trace` replaces the generated week."""
+
+    seconds: float | None = None
+    trace: Path | None = None
+    port: int = 0
+
+
+@dataclass(slots=True)
+class Progress:
+    """What the view shows while the demo runs."""
+
+    phase: str = "starting"
+    console: str = ""
+    done: int = 0
+    total: int = 0
+    ts: int = 0
+    load: float = 0.0
+    ready: int = 0
+    paid: int = 0
+    hpa: int = 0
+    release: str = ""
+    tally: Tally = field(default_factory=Tally)
+    loads: list[float] = field(default_factory=list)
+    capacity: list[float] = field(default_factory=list)
+
+
+class Demo:
+    """One run. `progress` may be read by a view while it goes on."""
+
+    def __init__(self, options: Options, environ: Mapping[str, str]) -> None:
+        self._options = options
+        self._environ = environ
+        self._began = time.monotonic()
+        self._load = recorded(options.trace) if options.trace else generated_week(wall_clock(), SEED)
+        self._capacity = float(self._load.values.max()) / PEAK_REPLICAS
+        self._now = int(self._load.times[0])
+        self._live_since_ms = math.inf
+        self.progress = Progress()
+        start = self._live_start()
+        self._history = slice(self._history_start(start), start)
+        self._live = range(start, min(start + self._live_ticks(), len(self._load.times)))
+        self._fleet = Fleet(SEED)
+        first = max(1, math.ceil(float(self._load.values[start]) / self._capacity / 0.7))
+        self._service = self._make_service(first)
+        self._rival = self._make_service(first)
+        self._policy = ScaleConfig(startup_s=STARTUP_S, max=2 * PEAK_REPLICAS).policy(self._capacity)
+        self._rival_state = ScaleState()
+        self.progress.hpa = first
+        self._moved = asyncio.Event()  # some stage of the worker has taken a batch
+        self._issued: set[str] = set()
+        self._settled: set[str] = set()
+
+    # -- plan of the run -------------------------------------------------------------------------
+
+    def _live_start(self) -> int:
+        if self._options.trace is None:
+            return len(self._load.times) - LIVE_TICKS
+        week = int(np.searchsorted(self._load.times, self._load.times[0] + HISTORY_DAYS * DAY_MS))
+        return min(week, int(0.75 * len(self._load.times)))
+
+    def _history_start(self, start: int) -> int:
+        return int(np.searchsorted(self._load.times, self._load.times[start] - HISTORY_DAYS * DAY_MS))
+
+    def _live_ticks(self) -> int:
+        if self._options.seconds is None:
+            return LIVE_TICKS
+        return max(10, int(self._options.seconds / TICK_S))
+
+    def _make_service(self, replicas: int) -> SimulatedService:
+        config = ServiceConfig(capacity=self._capacity, startup_s=STARTUP_S, replicas=replicas)
+        return SimulatedService(TARGET, config, rng=np.random.default_rng(SEED))
+
+    def _config(self, broker: EmbeddedBroker, ledger: EmbeddedLedger) -> Config:
+        scale = ScaleConfig(startup_s=STARTUP_S, capacity=self._capacity, max=2 * PEAK_REPLICAS)
+        metrics = (
+            MetricSpec(name=ERRORS, kind="gauge", harm="up", tolerance=0.5, margin=1.0),
+            MetricSpec(name=LATENCY, kind="gauge", harm="up", tolerance=0.2, margin=0.5, must_not_fail=False),
+        )
+        target = TargetConfig(
+            name=TARGET,
+            labels=LABELS,
+            actuator="simulated",
+            load=REQUESTS,
+            scale=scale,
+            release=JudgeConfig(metrics=metrics, only_listed=True),
+        )
+        return Config(
+            kafka=KafkaConfig(brokers=[broker.address]),
+            ledger=LedgerConfig(url=ledger.url),
+            telemetry=TelemetryConfig(port=self._options.port),
+            targets=[target],
+        )
+
+    # -- the run ---------------------------------------------------------------------------------
+
+    async def run(self) -> Report:
+        """Run to the end, or until cancelled; the report tells what happened until then."""
+        async with AsyncExitStack() as stack:
+            broker = await stack.enter_async_context(EmbeddedBroker())
+            ledger = await stack.enter_async_context(EmbeddedLedger())
+            worker = Worker(
+                self._config(broker, ledger),
+                environ=self._environ,
+                clock=lambda: self._now,
+                actuators={TARGET: self._service},
+                settings=embedded_settings(),
+                listen=self._overhear,
+            )
+            await worker.start(patience_s=20)
+            stack.push_async_callback(worker.stop)
+            self.progress.console = worker.console.url
+            producer = AIOKafkaProducer(bootstrap_servers=broker.address, compression_type="lz4", linger_ms=2)
+            await producer.start()
+            stack.push_async_callback(producer.stop)
+            consumer = AIOKafkaConsumer(
+                *(
+                    topic.name
+                    for topic in topics.TOPICS
+                    if topic not in (topics.METRICS, topics.SIGNALS, topics.EVENTS)
+                ),
+                bootstrap_servers=broker.address,
+                auto_offset_reset="earliest",
+            )
+            await consumer.start()
+            stack.push_async_callback(consumer.stop)
+            listening = asyncio.create_task(self._listen(consumer))
+            stack.callback(listening.cancel)
+            await self._past(producer, worker)
+            await self._present(producer, worker)
+            await self._settle()
+            await asyncio.sleep(0.5)  # the last messages reach the consumer
+            return self._report(worker)
+
+    async def _listen(self, consumer: AIOKafkaConsumer) -> None:
+        async for record in consumer:
+            kind = _KINDS[record.topic]
+            self.progress.tally.see(decode(record.value, kind), wall_clock(), self._live_since_ms)
+
+    async def _past(self, producer: AIOKafkaProducer, worker: Worker) -> None:
+        """Give the models the history that a running system would have pushed already."""
+        self.progress.phase = "learning the past week"
+        static = self._make_service(math.ceil(PEAK_REPLICAS * 1.1))
+        times, values = self._load.times[self._history], self._load.values[self._history]
+        self.progress.total = len(times)
+        for ts, load in zip(times.tolist(), values.tolist(), strict=True):
+            sample = static.tick(ts, load)
+            await self._push(producer, service_record(sample), self._fleet.record(ts))
+        await producer.flush()
+        await self._caught_up(worker, int(times[-1]) if len(times) else 0)
+
+    async def _present(self, producer: AIOKafkaProducer, worker: Worker) -> None:
+        progress = self.progress
+        progress.phase, progress.done, progress.total = "live", 0, len(self._live)
+        self._live_since_ms = wall_clock()
+        bad_at = self._live[int(0.4 * len(self._live))]
+        ill_at = self._live[int(0.2 * len(self._live))]
+        for malformed in MALFORMED:
+            await producer.send_and_wait(topics.METRICS.name, malformed, key=b"checkout")
+        for i in self._live:
+            tick_began = time.monotonic()
+            if self._out_of_time():
+                break
+            ts, load = int(self._load.times[i]), float(self._load.values[i])
+            self._now = ts
+            if i == bad_at:
+                await self._deploy(producer, ts)
+            if i == ill_at:
+                self._fleet.fall_ill(11, ts + 20 * self._load.step_ms)
+            sample = self._service.tick(ts, load)
+            await self._rival_tick(ts, load)
+            worker.feed.service(TARGET, ts, load, sample.ready, sample.paid)
+            await self._push(producer, service_record(sample), self._fleet.record(ts))
+            await producer.flush()
+            await self._caught_up(worker, ts)
+            progress.done, progress.ts, progress.load = progress.done + 1, ts, load
+            progress.ready, progress.paid, progress.release = sample.ready, sample.paid, sample.release
+            progress.loads.append(load)
+            progress.capacity.append(sample.ready * self._capacity)
+            await asyncio.sleep(max(0.0, TICK_S - (time.monotonic() - tick_began)))
+
+    def _out_of_time(self) -> bool:
+        limit = self._options.seconds
+        return limit is not None and time.monotonic() - self._began > limit - 3
+
+    async def _push(self, producer: AIOKafkaProducer, *records: bytes) -> None:
+        for value in records:
+            key = LOAD_SERIES if value is records[0] else "fleet"
+            await producer.send(topics.METRICS.name, value, key=key.encode())
+
+    async def _deploy(self, producer: AIOKafkaProducer, ts: int) -> None:
+        self._service.deploy("v2", ts, bad=True)
+        event = Deployment(target=TARGET, release="v2", ts=ts, previous="v1")
+        await producer.send_and_wait(topics.EVENTS.name, encode(event), key=TARGET.encode())
+
+    async def _caught_up(self, worker: Worker, ts: int) -> None:
+        """Wait until the planner has seen the samples at `ts`: event time must not outrun the loop."""
+        while _planned_until(worker) < ts:
+            await self._next_move()
+        await self._settle()
+
+    async def _settle(self) -> None:
+        """Wait until every command has its outcome."""
+        while self._issued - self._settled:
+            await self._next_move()
+
+    async def _next_move(self) -> None:
+        await self._moved.wait()
+        self._moved.clear()
+
+    def _overhear(self, stage: str, outputs: Sequence[Output]) -> None:
+        self._moved.set()
+        for topic, _, value in outputs:
+            if topic == topics.COMMANDS.name:
+                self._issued.add(decode(value, Command).id)
+            elif topic == topics.OUTCOMES.name:
+                self._settled.add(decode(value, Outcome).command)
+
+    # -- the HPA's rule on the same load ---------------------------------------------------------
+
+    async def _rival_tick(self, ts: int, load: float) -> None:
+        """The HPA looks every 15 s and sees the load at once."""
+        for at in range(ts, ts + self._load.step_ms, min(HPA_PERIOD_MS, self._load.step_ms)):
+            self._rival.tick(at, load)
+            observation = Observation(ts=at, load=load, replicas=self.progress.hpa)
+            decision, self._rival_state = reactive(self._policy, self._rival_state, observation)
+            if decision.changed:
+                action = Scale(replicas=decision.replicas, previous=decision.previous)
+                await self._rival.apply(
+                    Command(
+                        id=f"hpa:{at}", target=TARGET, sequence=at, action=action, reasons=[],
+                        issued_at=at, expires_at=at,
+                    )
+                )  # fmt: skip
+            self.progress.hpa = decision.replicas
+
+    # -- the end -----------------------------------------------------------------------------------
+
+    def _report(self, worker: Worker) -> Report:
+        detect = worker.pipeline.detect
+        assert detect is not None  # noqa: S101
+        counts = [partition.counts for partition in detect.partitions.values()]  # type: ignore[attr-defined]
+        tally, ours, rival = self.progress.tally, self._service.account(), self._rival.account()
+        rollbacks = tally.rollbacks()
+        return Report(
+            load=self._load.name,
+            live_hours=self.progress.done * self._load.step_ms / 3_600_000,
+            records=sum(count.records for count in counts),
+            samples=sum(count.samples for count in counts),
+            dead_letters=tally.dead_letters,
+            anomalies=tally.anomalies,
+            alerts=tally.alerts,
+            forecasts=tally.forecasts,
+            commands=tally.commands_by_kind(),
+            outcomes=tally.outcomes_by_kind(),
+            executed_twice=sum(count > 1 for count in self._service.executions.values()),
+            rollbacks_executed=len(rollbacks),
+            rollback_reason=rollbacks[0].reasons[0] if rollbacks else None,
+            breach_minutes=Versus(tidegate=ours.breach_minutes, hpa=rival.breach_minutes),
+            incidents=Versus(tidegate=ours.incidents, hpa=rival.incidents),
+            replica_hours=Versus(tidegate=round(ours.replica_hours, 3), hpa=round(rival.replica_hours, 3)),
+            latency_ms=tally.latency(),
+        )
+
+
+def _planned_until(worker: Worker) -> int:
+    """Event time up to which the target's signals have all been planned on; 0 before the first."""
+    plan = worker.pipeline.plan
+    assert plan is not None  # noqa: S101
+    for partition in plan.partitions.values():
+        target = partition.targets.get(TARGET)  # type: ignore[attr-defined]
+        if target is not None:
+            times: Mapping[str, int] = target.state.last_time
+            return min(times.get(series, 0) for series in SIGNALS)
+    return 0
+
+
+_KINDS: dict[str, Any] = {
+    topics.ANOMALIES.name: Anomaly,
+    topics.ALERTS.name: Alert,
+    topics.FORECASTS.name: Forecast,
+    topics.COMMANDS.name: Command,
+    topics.OUTCOMES.name: Outcome,
+    topics.DEAD_LETTERS.name: DeadLetter,
+}
