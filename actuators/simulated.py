@@ -116,6 +116,7 @@ class SimulatedService:
         self._canary: tuple[Release, float] | None = None
         self._meter = Meter(config.capacity)
         self._open: ServiceSample | None = None
+        self._warm_up: ServiceSample | None = None
         self._span_ms = 0
 
     # --- driven from outside -------------------------------------------------------------------
@@ -147,7 +148,7 @@ class SimulatedService:
     def account(self) -> Account:
         """Figures since the last `restart_account`; the open interval counts as long as the one before."""
         meter = self._meter
-        if self._open is None:
+        if self._open is None or self._open is self._warm_up:
             return meter.account()
         copy = Meter(**{name: getattr(meter, name) for name in Meter.__slots__})
         self._add(copy, self._open, self._span_ms)
@@ -156,6 +157,7 @@ class SimulatedService:
     def restart_account(self) -> None:
         """Count from the next interval on: what came before was warm-up."""
         self._meter = Meter(self._config.capacity)
+        self._warm_up = self._open
 
     @property
     def release(self) -> str:
@@ -251,7 +253,8 @@ class SimulatedService:
     def _close(self, ts: int) -> None:
         if self._open is not None:
             self._span_ms = ts - self._open.ts
-            self._add(self._meter, self._open, self._span_ms)
+            if self._open is not self._warm_up:
+                self._add(self._meter, self._open, self._span_ms)
 
     @staticmethod
     def _add(meter: Meter, sample: ServiceSample, span_ms: int) -> None:

@@ -177,7 +177,12 @@ class Webhook:
                 if again.acted and not self._config.idempotent:
                     why = f"{again}; it may have acted, and `idempotent = false` forbids to repeat it"
                     raise Unavailable(why, attempts=attempt) from again
-                if attempt == self._config.attempts or after_s > self._config.retry_after_cap_s:
+                if after_s > self._config.retry_after_cap_s:
+                    limit = (
+                        f"{again}; asks to wait {after_s:g} s, more than {self._config.retry_after_cap_s:g} s"
+                    )
+                    raise Unavailable(limit, attempts=attempt) from again
+                if attempt == self._config.attempts:
                     raise Unavailable(f"{again}, after {attempt} attempts", attempts=attempt) from again
                 await self._sleep(max(next(delays), after_s))
                 attempt += 1
