@@ -41,8 +41,11 @@ class ScaleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     min: Annotated[int, _key("fewest replicas")] = 1
     max: Annotated[int, _key("most replicas")] = 1000
     price: Annotated[float, _key("cost of a replica-hour")] = 1.0
-    penalty: Annotated[float, _key("cost of a replica-hour of load that is not served")] = 9.0
-    breach_penalty: Annotated[float, _key("cost of an hour in which any load is not served")] = 100.0
+    penalty: Annotated[float, _key("cost of a replica-hour of load that is not served")] = 4.0
+    breach_penalty: Annotated[
+        float | None,
+        _key("cost of an hour in which any load is not served; absent: by the reactive rule's own breaches"),
+    ] = None
     tolerance: Annotated[float, _key("relative decrease that is not worth a change")] = 0.0
     stabilisation_s: Annotated[float, _key("seconds for which the highest recommendation is kept")] = 0.0
     max_step_up: Annotated[int | None, _key("most replicas added at once")] = None
@@ -133,6 +136,7 @@ class TargetScaler:
         self._plan = make_planner(config.planner)
         self._policy = config.policy(config.capacity or 1.0)
         self._peak = PeakForecaster(startup_ms=round(config.startup_s * 1000.0))
+        self._peak.grow(1)
         self._state = ScaleState()
         self._highest = 0.0
         self._last_ms: int | None = None
@@ -174,19 +178,20 @@ class TargetScaler:
         return self._published(ts_ms, load) if known else None, decision
 
     def _forecast(self, ts_ms: int) -> LoadForecast | None:
-        peaks = self._peak.forecast(_ROW, PEAK_LEVELS)[0]
-        if math.isnan(peaks[0]):
+        peaks, ahead = self._peak.forecast(_ROW, PEAK_LEVELS)
+        if math.isnan(peaks[0, 0]):
             return None
         return LoadForecast(
             ts=ts_ms,
             levels=PEAK_LEVELS,
-            peaks=tuple(peaks.tolist()),
+            peaks=tuple(peaks[0].tolist()),
+            ahead=tuple(ahead[0].tolist()),
             skill=self._peak.skill(0),
             model="peak",
         )
 
     def _published(self, ts_ms: int, load: float) -> TargetForecast | None:
-        values = self._peak.forecast(_ROW, self.config.levels)[0]
+        values = self._peak.forecast(_ROW, self.config.levels).ahead[0]
         if math.isnan(values[0]):
             return None
         horizon = round(self.config.startup_s * 1000.0 + self._peak.cadence_ms(0))

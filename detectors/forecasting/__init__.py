@@ -1,5 +1,6 @@
 """Online forecasters: native seasonal and peak models, and any of River's by name."""
 
-from detectors.forecasting.peak import PeakForecaster
+from detectors.forecasting.peak import PeakForecaster, Peaks
+from detectors.forecasting.port import ForecastBank, ForecasterStateError, UnknownForecasterError
 
-__all__ = ["PeakForecaster"]
+__all__ = ["ForecastBank", "ForecasterStateError", "PeakForecaster", "Peaks", "UnknownForecasterError"]

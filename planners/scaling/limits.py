@@ -2,6 +2,8 @@
 
 import math
 
+import msgspec
+
 from planners.scaling.values import Decision, Observation, ScalePolicy, ScaleState
 
 
@@ -78,7 +80,7 @@ def settle(
         limited_by=tuple(limited),
         quantile=quantile,
     )
-    return decision, ScaleState(last=decision, recent=tuple(recent))
+    return decision, msgspec.structs.replace(state, last=decision, recent=tuple(recent))
 
 
 def current_replicas(policy: ScalePolicy, state: ScaleState, observation: Observation) -> int:

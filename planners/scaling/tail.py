@@ -1,14 +1,13 @@
-"""The upper part of the peak's distribution, in replicas, from a few of its quantiles."""
+"""The upper part of the load's distribution, in replicas, from a few of its quantiles."""
 
 import math
-from bisect import bisect_left
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
-
-from planners.scaling.values import LoadForecast
 
 
 @dataclass(frozen=True, slots=True)
-class PeakTail:
+class Tail:
     """Quantiles with the log of the probability beyond them; both tuples ascend in load.
 
     Between quantiles the log of the probability is linear (an exponential piece); past the last one
@@ -19,11 +18,11 @@ class PeakTail:
     log_beyond: tuple[float, ...]
 
     @classmethod
-    def of(cls, forecast: LoadForecast, capacity: float) -> "PeakTail":
-        """The tail of a forecast whose peaks are finite and ascend, with `capacity` load a replica."""
+    def of(cls, levels: Sequence[float], quantiles: Sequence[float], capacity: float) -> "Tail":
+        """The tail from quantiles that are finite and ascend, at ascending levels, with `capacity` load a replica."""
         return cls(
-            replicas=tuple(max(peak, 0.0) / capacity for peak in forecast.peaks),
-            log_beyond=tuple(math.log(max(1.0 - level, 1e-12)) for level in forecast.levels),
+            replicas=tuple(max(load, 0.0) / capacity for load in quantiles),
+            log_beyond=tuple(math.log(max(1.0 - level, 1e-12)) for level in levels),
         )
 
     def _rate(self) -> float:
@@ -41,12 +40,8 @@ class PeakTail:
             return math.exp(y[-1] - self._rate() * (count - x[-1]))
         if count < x[0]:
             return 1.0
-        i = bisect_left(x, count)
-        if x[i] == count or i == 0:
-            # Equal quantiles: the highest level that this count reaches.
-            while i + 1 < len(x) and x[i + 1] <= count:
-                i += 1
-            return math.exp(y[i])
+        # The last quantile that this count reaches, and the next, which it does not.
+        i = bisect_right(x, count)
         share = (count - x[i - 1]) / (x[i] - x[i - 1])
         return math.exp(y[i - 1] + share * (y[i] - y[i - 1]))
 

@@ -12,7 +12,7 @@ class ScalePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     `capacity` is the load one replica serves, in the load's unit. `price` is paid per replica-hour;
     `penalty` per replica-hour of load that no replica served; `breach_penalty` per hour in which any
-    load was not served. `startup_s` is the time from asking for a replica to its serving.
+    load was not served (None: what the reactive rule's bill for its own breaches says, see `shadow`). `startup_s` is the time from asking for a replica to its serving.
 
     Limits: `min_replicas` and `max_replicas`; `tolerance`, the relative change below which a count is
     not lowered; `stabilisation_s`, how long the highest recommendation is kept before going down;
@@ -24,8 +24,8 @@ class ScalePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     capacity: float
     startup_s: float = 120.0
     price: float = 1.0
-    penalty: float = 9.0
-    breach_penalty: float = 100.0
+    penalty: float = 4.0
+    breach_penalty: float | None = None
     min_replicas: int = 1
     max_replicas: int = 1000
     tolerance: float = 0.0
@@ -40,23 +40,18 @@ class ScalePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for name in ("capacity", "price", "hpa_target"):
             if not 0.0 < getattr(self, name) < float("inf"):
                 raise PolicyError(f"{name} is {getattr(self, name)}, expected a positive number")
-        for name in (
-            "startup_s",
-            "penalty",
-            "breach_penalty",
-            "tolerance",
-            "stabilisation_s",
-            "min_replicas",
-        ):
-            if not 0.0 <= getattr(self, name) < float("inf"):
-                raise PolicyError(f"{name} is {getattr(self, name)}, expected zero or more")
+        amounts = ("startup_s", "penalty", "breach_penalty", "tolerance", "stabilisation_s", "min_replicas")
+        for name in amounts:
+            value = getattr(self, name)
+            if value is not None and not 0.0 <= value < float("inf"):
+                raise PolicyError(f"{name} is {value}, expected zero or more")
         for name in ("max_step_up", "max_step_down"):
             step = getattr(self, name)
             if step is not None and step < 1:
                 raise PolicyError(f"{name} is {step}, expected at least 1, or nothing for no limit")
         if self.max_replicas < self.min_replicas:
             raise PolicyError(
-                f"max_replicas {self.max_replicas} is below min_replicas {self.min_replicas}: swap or widen them"
+                f"max_replicas {self.max_replicas} is below min_replicas {self.min_replicas}: widen them"
             )
 
 
@@ -69,9 +64,10 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadForecast(msgspec.Struct, frozen=True, kw_only=True):
-    """Quantiles of the largest load within the start-up time, made at `ts` (Unix ms).
+    """Quantiles of the load within the start-up time, made at `ts` (Unix ms).
 
-    `peaks[i]` is the quantile `levels[i]`; levels ascend. `skill` is one minus the recent loss over
+    `peaks[i]` is the quantile `levels[i]` of the highest load until a replica asked for now serves,
+    `ahead[i]` of the load at that moment; levels ascend. Empty `ahead`: not known, the peak counts. `skill` is one minus the recent loss over
     that of a persistence forecast; None while there is too little history to tell.
     """
 
@@ -80,6 +76,7 @@ class LoadForecast(msgspec.Struct, frozen=True, kw_only=True):
     peaks: tuple[float, ...]
     skill: float | None
     model: str
+    ahead: tuple[float, ...] = ()
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,12 +98,32 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     quantile: float | None = None
 
 
+class Shadow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The simulated reactive fleet at `ts` (Unix ms).
+
+    `starting` holds (ready at, count), `advice` (given at, count) of the stabilisation time, in s after
+    the first sample. `paid` (replica-seconds) and `breached` (s) fade with a memory of two weeks.
+    """
+
+    ts: int
+    clock_s: float
+    load: float
+    wanted: int
+    running: int
+    starting: tuple[tuple[float, int], ...]
+    advice: tuple[tuple[float, int], ...]
+    paid: float
+    breached: float
+
+
 class ScaleState(msgspec.Struct, frozen=True, kw_only=True):
     """What a planner remembers between decisions.
 
     `last` is the last decision; `recent` holds (time in ms, replicas) of recommendations within the
-    stabilisation time, newest last, none of which is below a later one.
+    stabilisation time, newest last, none of which is below a later one. `shadow` is the simulated
+    reactive fleet, where the planner keeps one.
     """
 
     last: Decision | None = None
     recent: tuple[tuple[int, int], ...] = ()
+    shadow: Shadow | None = None
