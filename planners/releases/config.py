@@ -58,6 +58,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     No verdict falls before `min_steps` steps with both arms. After `bake_steps` such steps a release is
     promoted when every metric's harm is bounded by `bake_margin`; before that only when every metric's
     harm is bounded by its own margin. `bake_steps` None leaves promotion to the evidence alone.
+    Without a control a release is promoted after `bake_ticks` ticks at the earliest, as only time can show.
 
     Without a verdict `timeout_ms` after the start, the verdict is `on_timeout`. Its default, "continue",
     leaves the release where it is, for a person to decide; the watch goes on.
@@ -69,6 +70,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     promote_error: Share = 0.05
     min_steps: Annotated[int, msgspec.Meta(ge=1)] = 2
     bake_steps: Annotated[int, msgspec.Meta(ge=1)] | None = 200
+    bake_ticks: Annotated[int, msgspec.Meta(ge=1)] = 30
     bake_margin: Positive = 1.0
     timeout_ms: Annotated[int, msgspec.Meta(gt=0)] = 6 * 3_600_000
     on_timeout: Decision = "continue"

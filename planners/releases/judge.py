@@ -191,7 +191,7 @@ class ReleaseJudge(msgspec.Struct):
         worst = max(evidence, key=lambda name: (evidence[name] + math.log(self.metrics[name].share), name))
         if self._harmed(evidence):
             return self._end("rollback", worst, self._harm_reason(worst), ts)
-        if all(self._safe(watched, 0) for watched in self.metrics.values()):
+        if self._baked() and all(self._safe(watched, 0) for watched in self.metrics.values()):
             bound = "every metric is shown to stay within its margin"
             return self._end("promote", None, f"promote: {bound} ({self._summary()})", ts)
         bake = self.config.bake_steps
@@ -201,6 +201,11 @@ class ReleaseJudge(msgspec.Struct):
                 words = f"{bake} steps without a sign of harm, each metric bounded by the bake margin"
                 return self._end("promote", None, f"promote: {words} ({self._summary()})", ts)
         return None
+
+    def _baked(self) -> bool:
+        """Without a control there is no evidence of safety but time."""
+        least = self.config.bake_ticks if self.mode == "before-after" else self.config.min_steps
+        return all(watched.steps >= least for watched in self.metrics.values())
 
     def _harmed(self, evidence: dict[str, float]) -> bool:
         shares = {name: watched.share for name, watched in self.metrics.items()}
@@ -303,8 +308,8 @@ class ReleaseJudge(msgspec.Struct):
     def _silence(self, watched: _Watched) -> str:
         steps = watched.steps + watched.silent_canary + watched.silent_control
         if isinstance(watched.test, BeforeAfterTest):
-            if not watched.test.has_history:
-                return f"only {len(watched.test.before)} values from before the release"
+            if not watched.test.past.long_enough:
+                return f"only {watched.test.past.ticks} values from before the release"
             return "no values since the release"
         quiet = []
         if watched.silent_canary:
@@ -363,5 +368,5 @@ def _learn_after(watched: _Watched, batch: Batch) -> None:
         return
     assert isinstance(watched.test, BeforeAfterTest)  # noqa: S101
     watched.test.add(value)
-    if watched.test.has_history:
+    if watched.test.past.long_enough:
         watched.steps += 1

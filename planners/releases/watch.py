@@ -4,9 +4,9 @@ import math
 
 import msgspec
 
-from planners.releases.baseline import MOST_HISTORY
 from planners.releases.config import JudgeConfig, Mode
 from planners.releases.judge import ReleaseJudge
+from planners.releases.placebo import MOST_HISTORY
 from planners.releases.steps import Arm
 from planners.releases.verdict import Verdict
 from schemas import Deployment
