@@ -25,6 +25,11 @@ BUFFERED_BATCHES = 4
 """Batches that wait before an agent; with RECORDS_PER_POLL it bounds memory when the consumer is behind."""
 
 
+FETCH_WAIT_MS = 20
+"""Longest wait of a fetch for data. aiokafka has one fetch under way per broker, and a partition that is not
+part of it (its last records were just being read) waits for its end: Faust's 1500 ms would delay samples."""
+
+
 class Record(Protocol):
     """One raw Kafka record of a batch. `timestamp` is Unix ms, `value` is None for a tombstone."""
 
@@ -136,6 +141,11 @@ class _Fetched(dict[TP, list[Any]]):
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The consumer's thread, fetching more records at once and noting their group generation."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
 
     async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
         """Fetch the records of one poll from the partitions."""
