@@ -20,7 +20,6 @@ import msgspec
 from actuators.backoff import Backoff
 from actuators.credentials import expand
 from actuators.errors import (
-    ActuationError,
     ConfigurationError,
     NotSupported,
     Refused,
@@ -28,6 +27,7 @@ from actuators.errors import (
     UnknownTarget,
 )
 from actuators.port import Applied
+from actuators.retry import AgainError, Retry
 from schemas import Command, encode
 
 _READ_LIMIT = 64 * 1024
@@ -69,15 +69,6 @@ class _Count(msgspec.Struct, frozen=True):
     replicas: int
 
 
-class _Again(Exception):  # noqa: N818 - not an error yet: the attempt may be repeated
-    """An attempt that failed for now; `after_s` is what the receiver asked to wait."""
-
-    def __init__(self, why: str, *, acted: bool, after_s: float | None = None) -> None:
-        super().__init__(why)
-        self.acted = acted
-        self.after_s = after_s
-
-
 class Webhook:
     """Sends commands to configured URLs; see the module's first lines."""
 
@@ -106,6 +97,12 @@ class Webhook:
         if config.attempts < 1 or config.timeout_s <= 0:
             raise ConfigurationError("webhook: `attempts` must be at least 1 and `timeout_s` above 0")
         self._config = config
+        self._retry = Retry(
+            attempts=config.attempts,
+            backoff=Backoff(base_s=config.backoff_base_s, cap_s=config.backoff_cap_s),
+            after_cap_s=config.retry_after_cap_s,
+            repeatable=config.idempotent,
+        )
         self._sleep = sleep
         self._rng = rng or random.Random()
         self._wall = wall
@@ -165,30 +162,9 @@ class Webhook:
     async def _persist(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[bytes, int]:
-        delays = Backoff(base_s=self._config.backoff_base_s, cap_s=self._config.backoff_cap_s).delays(
-            self._rng
+        return await self._retry.run(
+            lambda: self._try(method, url, headers, body), sleep=self._sleep, rng=self._rng
         )
-        attempt = 1
-        while True:
-            try:
-                return await self._try(method, url, headers, body), attempt
-            except _Again as again:
-                after_s = again.after_s or 0.0
-                if again.acted and not self._config.idempotent:
-                    why = f"{again}; it may have acted, and `idempotent = false` forbids to repeat it"
-                    raise Unavailable(why, attempts=attempt) from again
-                if after_s > self._config.retry_after_cap_s:
-                    limit = (
-                        f"{again}; asks to wait {after_s:g} s, more than {self._config.retry_after_cap_s:g} s"
-                    )
-                    raise Unavailable(limit, attempts=attempt) from again
-                if attempt == self._config.attempts:
-                    raise Unavailable(f"{again}, after {attempt} attempts", attempts=attempt) from again
-                await self._sleep(max(next(delays), after_s))
-                attempt += 1
-            except ActuationError as error:
-                error.attempts = attempt
-                raise
 
     async def _try(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
         host = _host(url)
@@ -200,11 +176,15 @@ class Webhook:
             ):
                 answer = await _read(response)
         except _SURELY_NOT_ACTED as error:
-            raise _Again(f"cannot connect to {host}: {error or type(error).__name__}", acted=False) from error
+            raise AgainError(
+                f"cannot connect to {host}: {error or type(error).__name__}", acted=False
+            ) from error
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise _Again(f"{host} did not answer within {self._config.timeout_s:g} s", acted=True) from error
+            raise AgainError(
+                f"{host} did not answer within {self._config.timeout_s:g} s", acted=True
+            ) from error
         except httpx.TransportError as error:
-            raise _Again(
+            raise AgainError(
                 f"{host} broke the connection: {error or type(error).__name__}", acted=True
             ) from error
         return self._judge(response, answer, host)
@@ -216,7 +196,9 @@ class Webhook:
         said = f"{host} answered {status} {response.reason_phrase}: {_quote(answer)}"
         if status in _TRANSIENT or (status >= 500 and status not in _PERMANENT_5XX):
             acted = status not in {425, 429, 503}
-            raise _Again(said, acted=acted, after_s=self._retry_after(response.headers.get("Retry-After")))
+            raise AgainError(
+                said, acted=acted, after_s=self._retry_after(response.headers.get("Retry-After"))
+            )
         if status in {404, 410}:
             raise UnknownTarget(said)
         raise Refused(said)
