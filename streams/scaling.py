@@ -231,7 +231,7 @@ class TargetScaler:
             if stored.layout != LAYOUT:
                 raise ScalerStateError(f"scaler state has layout {stored.layout}, expected {LAYOUT}")
             if stored.startup_ms == scaler._peak.startup_ms:
-                scaler._peak.load(0, stored.peak)
+                scaler._peak.load(0, 1, stored.peak)
         except (msgspec.MsgspecError, ValueError) as error:
             raise ScalerStateError(f"not a scaler's state of layout {LAYOUT}: {error}") from error
         scaler._state = stored.state

@@ -208,7 +208,7 @@ def _predict(row: Any, slot: int, value: float) -> None:
         row.p_centre[slot, head] = centre
         row.p_spread[slot, head] = max(spread, least)
         surprised = row.surprised[head]
-        row.p_mood[slot, head] = 1 if 0 < surprised and row.count - surprised < SURPRISE_SAMPLES else 0
+        row.p_mood[slot, head] = 1 if surprised > 0 and row.count - surprised < SURPRISE_SAMPLES else 0
 
 
 @njit(cache=True, nogil=True)
@@ -285,7 +285,7 @@ def _observe(row: Any, time_ms: float, value: float, startup_ms: float, max_lead
 
 
 @njit(cache=True, nogil=True)
-def update(table: Table, rows: I64, times: I64, values: F64, startup_ms: float, max_lead: int) -> None:  # noqa: PLR0917
+def update(table: Table, rows: I64, times: I64, values: F64, startup_ms: float, max_lead: int) -> None:
     """Learn one sample per entry of `rows`, in order; a row may occur more than once."""
     for i in range(len(rows)):
         _observe(table[rows[i]], float(times[i]), values[i], startup_ms, max_lead)

@@ -20,7 +20,7 @@ def start_regression(covariance: F64) -> None:
 
 
 @njit(cache=True, nogil=True)
-def regress(weights: F64, covariance: F64, x: F64, error: float, weight: float, forget: float) -> None:  # noqa: PLR0917
+def regress(weights: F64, covariance: F64, x: F64, error: float, weight: float, forget: float) -> None:
     """One step of weighted recursive least squares with forgetting (Haykin, Adaptive Filter Theory, 2002).
 
     `error` is the target less its prediction by `weights`, `weight` the precision of this sample.

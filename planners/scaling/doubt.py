@@ -1,6 +1,7 @@
 """When a forecast is not to be trusted, and why, in words."""
 
 import math
+from itertools import pairwise
 
 from planners.scaling.values import LoadForecast, Observation, ScalePolicy
 
@@ -15,9 +16,10 @@ def doubt(policy: ScalePolicy, observation: Observation, forecast: LoadForecast 
         return "no forecast yet"
     if not math.isfinite(observation.load):
         return "the load is not known"
-    broken = _broken(forecast, observation, policy)
-    if broken is not None:
-        return broken
+    return _broken(forecast, observation, policy) or _unfit(forecast, observation, policy)
+
+
+def _unfit(forecast: LoadForecast, observation: Observation, policy: ScalePolicy) -> str | None:
     age_s = (observation.ts - forecast.ts) / 1000.0
     if age_s < 0.0 or age_s > LATE_STARTUPS * policy.startup_s + LATE_S:
         return f"the forecast is {age_s:g} s old"
@@ -34,7 +36,7 @@ def _broken(forecast: LoadForecast, observation: Observation, policy: ScalePolic
             return f"the forecast has {len(quantiles)} quantiles for {len(forecast.levels)} levels"
         if not all(math.isfinite(value) for value in quantiles):
             return "the forecast is not a number"
-        if any(later < earlier for earlier, later in zip(quantiles, quantiles[1:], strict=False)):
+        if any(later < earlier for earlier, later in pairwise(quantiles)):
             return "the forecast's quantiles do not ascend"
         if quantiles[0] > ABSURD * max(abs(observation.load), policy.capacity):
             return f"a forecast of {quantiles[0]:.3g} is absurd beside a load of {observation.load:.3g}"

@@ -19,7 +19,7 @@ class Tail:
 
     @classmethod
     def of(cls, levels: Sequence[float], quantiles: Sequence[float], capacity: float) -> "Tail":
-        """The tail from quantiles that are finite and ascend, at ascending levels, with `capacity` load a replica."""
+        """The tail from finite quantiles, ascending with their levels; a replica serves `capacity`."""
         return cls(
             replicas=tuple(max(load, 0.0) / capacity for load in quantiles),
             log_beyond=tuple(math.log(max(1.0 - level, 1e-12)) for level in levels),

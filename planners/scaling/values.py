@@ -10,9 +10,10 @@ class PolicyError(ValueError):
 class ScalePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How one target is to be scaled.
 
-    `capacity` is the load one replica serves, in the load's unit. `price` is paid per replica-hour;
-    `penalty` per replica-hour of load that no replica served; `breach_penalty` per hour in which any
-    load was not served (None: what the reactive rule's bill for its own breaches says, see `shadow`). `startup_s` is the time from asking for a replica to its serving.
+    `capacity` is the load one replica serves, in the load's unit. `startup_s` is the time from asking
+    for a replica to its serving. `price` is paid per replica-hour; `penalty` per replica-hour of load
+    that no replica served; `breach_penalty` per hour in which any load was not served (None: what the
+    reactive rule's bill for its own breaches says, see `shadow`).
 
     Limits: `min_replicas` and `max_replicas`; `tolerance`, the relative change below which a count is
     not lowered; `stabilisation_s`, how long the highest recommendation is kept before going down;
@@ -67,8 +68,9 @@ class LoadForecast(msgspec.Struct, frozen=True, kw_only=True):
     """Quantiles of the load within the start-up time, made at `ts` (Unix ms).
 
     `peaks[i]` is the quantile `levels[i]` of the highest load until a replica asked for now serves,
-    `ahead[i]` of the load at that moment; levels ascend. Empty `ahead`: not known, the peak counts. `skill` is one minus the recent loss over
-    that of a persistence forecast; None while there is too little history to tell.
+    `ahead[i]` of the load at that moment; levels ascend. Empty `ahead`: not known, the peak counts.
+    `skill` is one minus the recent loss over that of a persistence forecast; None while there is too
+    little history to tell.
     """
 
     ts: int
