@@ -11,7 +11,7 @@ from actuators import Actuator, ExecutionPolicy, Ledger
 from detectors.registry import make_bank
 from streams import topics
 from streams.acting import Hands
-from streams.config import Config
+from streams.config import Config, KafkaConfig
 from streams.detection import DetectPartition
 from streams.ingest import Limits
 from streams.output import Output
@@ -66,23 +66,7 @@ def build(
     `observe` sees each stage's outputs, `settings` are further settings of the Faust app.
     """
     kafka = config.kafka
-    app = faust.App(
-        kafka.group,
-        broker=[URL(f"tidegate://{broker}") for broker in kafka.brokers],
-        topic_partitions=kafka.partitions,
-        topic_replication_factor=kafka.replication,
-        table_standby_replicas=kafka.standby_replicas,
-        broker_session_timeout=kafka.session_timeout_s,
-        broker_rebalance_timeout=kafka.rebalance_timeout_s,
-        consumer_auto_offset_reset="earliest",
-        producer_compression_type="lz4",
-        producer_max_request_size=topics.MAX_RECORD_BYTES,
-        stream_wait_empty=True,
-        web_enabled=False,
-        topic_disable_leader=True,
-        topic_allow_declare=True,
-        **dict(settings or {}),
-    )
+    app = faust.App(kafka.group, **(_faust_settings(kafka) | dict(settings or {})))
     assert isinstance(app.transport, Transport)  # noqa: S101
     named = {target.name: target for target in config.targets}
 
@@ -154,3 +138,20 @@ def build(
             await each.checkpoint()
 
     return pipeline
+
+
+def _faust_settings(kafka: KafkaConfig) -> dict[str, Any]:
+    return {
+        "broker": [URL(f"tidegate://{broker}") for broker in kafka.brokers],
+        "broker_session_timeout": kafka.session_timeout_s,
+        "broker_rebalance_timeout": kafka.rebalance_timeout_s,
+        "consumer_auto_offset_reset": "earliest",
+        "producer_compression_type": "lz4",
+        "producer_max_request_size": topics.MAX_RECORD_BYTES,
+        "stream_wait_empty": True,
+        "table_standby_replicas": kafka.standby_replicas,
+        "topic_disable_leader": True,
+        "topic_partitions": kafka.partitions,
+        "topic_replication_factor": kafka.replication,
+        "web_enabled": False,
+    }

@@ -159,7 +159,6 @@ class PlanPartition:
 
     def __init__(self, partition: int, targets: Mapping[str, TargetConfig]) -> None:
         self.partition = partition
-        self.dead_letters = 0
         self._configs = targets
         self._targets: dict[str, Target] = {}
         self._dirty: set[str] = set()
@@ -176,10 +175,9 @@ class PlanPartition:
             try:
                 message = decode(record.value or b"", Signal | Outcome | Event)  # type: ignore[arg-type]
             except SchemaError as error:
-                self.dead_letters += 1
                 outputs.append(output("dead-letters", record.topic, dead_letter(record, str(error))))
-                continue
-            outputs += self._one(message, now_ms)
+            else:
+                outputs += self._one(message, now_ms)
         return outputs
 
     def _one(self, message: Signal | Outcome | Event, now_ms: int) -> list[Output]:

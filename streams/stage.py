@@ -92,7 +92,18 @@ class Stage:
         async with held.lock:
             if self._held.get(message.partition) is not held:
                 return
-            outputs = held.state.process(records, self._clock())
+            try:
+                outputs = held.state.process(records, self._clock())
+            except Exception as error:
+                # Bad input is dealt with inside. This is a fault of the program, and what it left in memory is
+                # not to be trusted: stop, so that the batch comes again to a state read from the changelog.
+                log.critical(
+                    "%s: %s, offsets %d to %d cannot be processed",
+                    self.name, message.tp, records[0].offset, records[-1].offset, exc_info=True,
+                )  # fmt: skip
+                self._held.pop(message.partition)
+                await self._app.crash(error)
+                return
             self._observe(self.name, outputs)
             for topic, key, value in outputs:
                 held.sent.append(

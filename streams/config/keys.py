@@ -21,7 +21,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class KafkaConfig(Section, frozen=True, kw_only=True):
     """Where Kafka is, and how the topics are laid out."""
 
-    brokers: Annotated[list[str], _key("bootstrap servers, host:port", min_length=1)] = ["127.0.0.1:9092"]
+    brokers: Annotated[tuple[str, ...], _key("bootstrap servers, host:port", min_length=1)] = ("127.0.0.1:9092",)
     group: Annotated[str, _key("consumer group, and the prefix of internal topics", min_length=1)] = (
         "tidegate"
     )
@@ -144,4 +144,4 @@ class Config(Section, frozen=True, kw_only=True):
     state: Annotated[StateConfig, _key("durable state")] = StateConfig()
     telemetry: Annotated[TelemetryConfig, _key("metrics and console")] = TelemetryConfig()
     actuators: Annotated[dict[str, ActuatorConfig], _key("platforms, by a name of your choice")] = {}
-    targets: Annotated[list[TargetConfig], _key("services that are acted on")] = []
+    targets: Annotated[tuple[TargetConfig, ...], _key("services that are acted on")] = ()

@@ -47,6 +47,7 @@ from streams.demo.service import (
 from streams.embedded import EmbeddedBroker, EmbeddedLedger, embedded_settings
 from streams.output import Output
 from streams.scaling import ScaleConfig
+from streams.transport import FETCH_WAIT_MS
 from streams.worker import Worker, wall_clock
 
 PEAK_REPLICAS = 40
@@ -96,10 +97,11 @@ class Demo:
         self._began = time.monotonic()
         self._load = recorded(options.trace) if options.trace else generated_week(wall_clock(), SEED)
         self._capacity = float(self._load.values.max()) / PEAK_REPLICAS
-        self._now = int(self._load.times[0])
         self._live_since_ms = math.inf
+        self._finishing = False
         self.progress = Progress()
         start = self._live_start()
+        self._now = int(self._load.times[start])
         self._history = slice(self._history_start(start), start)
         self._live = range(start, min(start + self._live_ticks(), len(self._load.times)))
         self._fleet = Fleet(SEED)
@@ -148,16 +150,20 @@ class Demo:
             release=JudgeConfig(metrics=metrics, only_listed=True),
         )
         return Config(
-            kafka=KafkaConfig(brokers=[broker.address]),
+            kafka=KafkaConfig(brokers=(broker.address,)),
             ledger=LedgerConfig(url=ledger.url),
             telemetry=TelemetryConfig(port=self._options.port),
-            targets=[target],
+            targets=(target,),
         )
+
+    def finish(self) -> None:
+        """End the live part now; `run` returns its report soon after."""
+        self._finishing = True
 
     # -- the run ---------------------------------------------------------------------------------
 
     async def run(self) -> Report:
-        """Run to the end, or until cancelled; the report tells what happened until then."""
+        """Run to the end, or until `finish`; the report tells what happened until then."""
         async with AsyncExitStack() as stack:
             broker = await stack.enter_async_context(EmbeddedBroker())
             ledger = await stack.enter_async_context(EmbeddedLedger())
@@ -183,6 +189,7 @@ class Demo:
                 ),
                 bootstrap_servers=broker.address,
                 auto_offset_reset="earliest",
+                fetch_max_wait_ms=FETCH_WAIT_MS,
             )
             await consumer.start()
             stack.push_async_callback(consumer.stop)
@@ -243,6 +250,8 @@ class Demo:
 
     def _out_of_time(self) -> bool:
         limit = self._options.seconds
+        if self._finishing:
+            return True
         return limit is not None and time.monotonic() - self._began > limit - 3
 
     async def _push(self, producer: AIOKafkaProducer, *records: bytes) -> None:

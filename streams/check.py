@@ -1,0 +1,117 @@
+"""`tidegate check`: is the configuration right, and does everything it names answer?"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from actuators import ActuationError, known_actuators, make_actuator
+from detectors.port import DetectorError
+from detectors.registry import make_bank
+from streams.config import Config, ConfigError, KafkaConfig, read
+from streams.topics import TOPICS, TopicError, client_settings
+from streams.worker import open_ledger
+
+PATIENCE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing examined; `words` say how it stands and, where it is bad, how to mend it."""
+
+    what: str
+    good: bool
+    words: str
+
+
+async def examine(path: Path, environ: Mapping[str, str]) -> list[Finding]:
+    """Examine the configuration file and all that it names."""
+    try:
+        config = read(path)
+    except ConfigError as error:
+        return [Finding("configuration", False, str(error))]
+    targets = ", ".join(target.name for target in config.targets) or "none: nothing will be scaled"
+    return [
+        Finding("configuration", True, f"{path}; targets: {targets}"),
+        _detector(config, environ),
+        *_actuators(config, environ),
+        await _ledger(config, environ),
+        *await _kafka(config.kafka, environ),
+    ]
+
+
+def _detector(config: Config, environ: Mapping[str, str]) -> Finding:
+    chosen = config.detector
+    key = environ.get(config.state.key_env)
+    try:
+        bank = make_bank(
+            chosen.model,
+            chosen.params,
+            alarms_per_series_day=chosen.alarms_per_series_day,
+            key=key.encode() if key else None,
+        )
+    except (DetectorError, ValueError) as error:
+        return Finding("detector", False, str(error))
+    return Finding("detector", True, f"{bank.name}, {bank.row_bytes} bytes a series")
+
+
+def _actuators(config: Config, environ: Mapping[str, str]) -> list[Finding]:
+    findings = []
+    for name, each in config.actuators.items():
+        try:
+            make_actuator(each.kind, each.params, env=environ, dry_run=each.dry_run)
+        except ActuationError as error:
+            findings.append(Finding(f"actuator {name}", False, str(error)))
+        else:
+            mode = "dry run" if each.dry_run else "live"
+            findings.append(Finding(f"actuator {name}", True, f"{each.kind}, {mode}"))
+    return findings or [
+        Finding("actuators", True, f"none configured; known kinds: {', '.join(known_actuators())}")
+    ]
+
+
+async def _ledger(config: Config, environ: Mapping[str, str]) -> Finding:
+    ledger = open_ledger(config, environ)
+    try:
+        pauses = await ledger.pauses()
+        concerns = await ledger.concerns()
+    except ActuationError as error:
+        words = f"{error}; start Redis or Valkey, or mend ledger.url: without it no command acts"
+        return Finding("ledger", False, words)
+    finally:
+        await ledger.close()
+    paused = ", ".join(pause.target or "everything" for pause in pauses)
+    words = "answers" + (f"; paused: {paused}" if paused else "")
+    return Finding("ledger", True, "; ".join([words, *concerns]))
+
+
+async def _kafka(kafka: KafkaConfig, environ: Mapping[str, str]) -> list[Finding]:
+    brokers = ", ".join(kafka.brokers)
+    try:
+        admin = AIOKafkaAdminClient(**client_settings(kafka, environ))
+    except (TopicError, OSError) as error:
+        return [Finding("kafka", False, str(error))]
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await admin.start()
+            described = await admin.describe_topics([kafka.prefix + spec.name for spec in TOPICS])
+    except (KafkaError, OSError, TimeoutError) as error:
+        words = f"no broker answers at {brokers} ({error or 'timeout'}); start it, or mend kafka.brokers"
+        return [Finding("kafka", False, words)]
+    finally:
+        await admin.close()
+    found = {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
+    findings = [Finding("kafka", True, f"{brokers} answers")]
+    missing = [kafka.prefix + spec.name for spec in TOPICS if kafka.prefix + spec.name not in found]
+    wrong = [f"{name} has {count}" for name, count in found.items() if count != kafka.partitions]
+    if wrong:
+        words = f"{', '.join(wrong)} partitions, kafka.partitions is {kafka.partitions}: all must agree"
+        findings.append(Finding("topics", False, words))
+    elif missing:
+        findings.append(Finding("topics", True, f"the first worker will create {', '.join(missing)}"))
+    else:
+        findings.append(Finding("topics", True, f"all {len(TOPICS)} are there"))
+    return findings

@@ -1,0 +1,33 @@
+"""The errors that a person can mend: the command line shows their text and no traceback."""
+
+from aiokafka.errors import KafkaError
+
+from actuators import ActuationError
+from detectors.port import DetectorError
+from schemas import SchemaError
+from streams.backtest_detect import BacktestError
+from streams.backtest_rollout import ObservationError
+from streams.config import ConfigError
+from streams.console import ConsoleError
+from streams.detection import StateError
+from streams.embedded import EmbeddedError
+from streams.topics import TopicError
+from streams.traces import TraceError
+from streams.worker import WorkerError
+
+EXPECTED = (
+    ActuationError,
+    BacktestError,
+    ConfigError,
+    ConsoleError,
+    DetectorError,
+    EmbeddedError,
+    KafkaError,
+    ObservationError,
+    OSError,
+    SchemaError,
+    StateError,
+    TopicError,
+    TraceError,
+    WorkerError,
+)
