@@ -96,7 +96,7 @@ def test_a_faulty_record_is_refused_with_its_path(value: bytes, path: str, reaso
 def test_tombstones_are_refused(value: bytes | None) -> None:
     samples, batch = decode(value)
     assert samples == []
-    assert "without a value" in batch.rejects[0].reason
+    assert "no value" in batch.rejects[0].reason
     assert batch.rejects[0].path is None
 
 

@@ -1,0 +1,265 @@
+"""The fast path: records of known prefixes to columns in one kernel call, the others handed back."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from streams.ingest.batch import Columns
+from streams.ingest.limits import Limits
+from streams.ingest.machine import prefetch
+from streams.ingest.prefixes import Prefixes, find, hash_bytes, insert
+from streams.ingest.shape import PADDING, elements
+
+_SHORTEST = 16  # bytes that one sample of the shape takes at least
+_CHUNK = 64  # samples between asking for their table entries and reading them
+_MISSES = 256
+"""Records handed back at once; a few, so that what the first of them teach serves the later ones."""
+
+_CACHE_LINE = 64
+_SLOT_SHIFT = np.uint64(3)  # a slot has 8 bytes
+_LOW_HALF = np.uint64(0xFFFFFFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """The values of one poll end to end, then `PADDING` zero bytes. `offsets` has their n + 1 bounds."""
+
+    data: NDArray[np.uint8]
+    offsets: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: list[bytes]) -> "Poll":
+        """Join the values of a poll's records."""
+        offsets = np.zeros(len(values) + 1, dtype=np.int64)
+        np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=offsets[1:])
+        return cls(np.frombuffer(b"".join([*values, bytes(PADDING)]), dtype=np.uint8), offsets)
+
+
+class Scanner:
+    """Scans one poll from record to record; `columns` holds what is read so far."""
+
+    def __init__(self, poll: Poll, prefixes: Prefixes, limits: Limits, now_ms: int) -> None:
+        self._poll = poll
+        self._prefixes = prefixes
+        earliest = 0 if limits.max_age_ms is None else max(0, now_ms - limits.max_age_ms)
+        self._bounds = limits.max_record_bytes, earliest, now_ms + limits.max_future_ms
+        self._next = 0
+        self._count = 0
+        most = len(poll.data) // _SHORTEST + 1
+        self._columns = Columns(
+            np.empty(most, dtype=np.int32),
+            np.empty(most, dtype=np.int64),
+            np.empty(most, dtype=np.int64),
+            np.empty(most, dtype=np.float64),
+        )
+        self._places = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.uint64)
+        self._misses = np.empty(_MISSES, np.int64)
+
+    @property
+    def done(self) -> bool:
+        """Whether every record was scanned."""
+        return self._next == len(self._poll.offsets) - 1
+
+    @property
+    def columns(self) -> Columns:
+        """The samples read, in input order."""
+        record, row, time, value = self._columns
+        end = self._count
+        return Columns(record[:end], row[:end], time[:end], value[:end])
+
+    def scan(self, generation: NDArray[np.uint32]) -> list[int]:
+        """Go on through the records; returns, ascending, those left to the slow path."""
+        table = self._prefixes
+        self._next, self._count, missed = _scan(
+            self._poll.data,
+            self._poll.offsets,
+            self._next,
+            *self._bounds,
+            table.slots,
+            table.arena,
+            generation,
+            *self._columns,
+            self._count,
+            *self._places,
+            self._misses,
+        )
+        return sorted(self._misses[:missed].tolist())
+
+    def learn(self, rows: dict[int, list[int]], generation: NDArray[np.uint32]) -> None:
+        """Remember the prefixes of records that the strict path read in full.
+
+        `rows` has, for each such record, its samples' rows in order; one of another shape is passed over.
+        """
+        if not rows:
+            return
+        table = self._prefixes
+        records = np.fromiter(rows, np.int64, len(rows))
+        counts = np.fromiter(map(len, rows.values()), np.int64, len(rows))
+        total = int(counts.sum())
+        size = int((self._poll.offsets[records + 1] - self._poll.offsets[records]).sum())
+        if not table.make_room(total, size, generation):
+            return
+        flat = np.fromiter((row for some in rows.values() for row in some), np.int64, total)
+        added, table.used = _learn(
+            self._poll.data,
+            self._poll.offsets,
+            records,
+            counts,
+            flat,
+            *self._bounds[1:],
+            table.slots,
+            table.arena,
+            table.used,
+            generation,
+        )
+        table.count += added
+
+
+@njit(cache=True, nogil=True)
+def _scan(  # type: ignore[no-untyped-def]
+    data,
+    offsets,
+    first,
+    longest,
+    earliest,
+    latest,
+    slots,
+    arena,
+    generation,
+    record,
+    row,
+    time,
+    value,
+    count,
+    prefix,
+    length,
+    hashes,
+    misses,
+):
+    """Scan from record `first` on, adding to the `count` samples; returns where to go on, count and misses.
+
+    The samples of a chunk are read, then their slots asked for, then their entries, so that the cache
+    misses of many samples overlap.
+    """
+    base = data.ctypes.data
+    slots_at = slots.ctypes.data
+    time_at, value_at = time.ctypes.data, value.ctypes.data
+    prefix_at, length_at = prefix.ctypes.data, length.ctypes.data
+    mask = np.uint64(slots.shape[0] - 1)
+    records = offsets.shape[0] - 1
+    missed = 0
+    while first < records and missed < misses.shape[0]:
+        room = min(records, first + misses.shape[0] - missed)
+        end = count
+        while first < room and end - count < _CHUNK:
+            start, stop = base + offsets[first], base + offsets[first + 1]
+            after = -1
+            if stop - start <= longest:
+                after = elements(start, stop, earliest, latest, time_at, value_at, prefix_at, length_at, end)
+            if after < 0:
+                misses[missed] = first
+                missed += 1
+                after = end
+            for i in range(end, after):
+                record[i] = first
+                hashes[i] = hash_bytes(prefix[i], length[i])
+                prefetch(slots_at + np.int64((hashes[i] & mask) << _SLOT_SHIFT))
+            end = after
+            first += 1
+        _ask_for_entries(hashes[count:end], slots, arena)
+        count, missed = _settle(
+            count,
+            end,
+            slots,
+            arena,
+            generation,
+            record,
+            row,
+            time,
+            value,
+            prefix,
+            length,
+            hashes,
+            misses,
+            missed,
+        )
+    return first, count, missed
+
+
+@njit(cache=True, nogil=True)
+def _ask_for_entries(hashes, slots, arena):  # type: ignore[no-untyped-def]
+    mask = np.uint64(slots.shape[0] - 1)
+    arena_at = arena.ctypes.data
+    for i in range(hashes.shape[0]):
+        held = np.int64(slots[hashes[i] & mask] & _LOW_HALF)
+        if held:
+            entry = arena_at + 8 * (held - 1)
+            prefetch(entry)
+            prefetch(entry + _CACHE_LINE)
+
+
+@njit(cache=True, nogil=True)
+def _settle(  # type: ignore[no-untyped-def]
+    count, end, slots, arena, generation, record, row, time, value, prefix, length, hashes, misses, missed
+):
+    """Give the samples `count` to `end` their rows; a record counts as a whole or is missed."""
+    slots_at, arena_at, generation_at = slots.ctypes.data, arena.ctypes.data, generation.ctypes.data
+    mask = np.uint64(slots.shape[0] - 1)
+    i = count
+    while i < end:
+        current = record[i]
+        begun = count
+        while i < end and record[i] == current:
+            found = find(prefix[i], length[i], hashes[i], slots_at, mask, arena_at, generation_at)
+            if found < 0:
+                misses[missed] = current
+                missed += 1
+                count = begun
+                while i < end and record[i] == current:
+                    i += 1
+                break
+            record[count] = current
+            row[count] = found
+            time[count] = time[i]
+            value[count] = value[i]
+            count += 1
+            i += 1
+    return count, missed
+
+
+@njit(cache=True, nogil=True)
+def _learn(  # type: ignore[no-untyped-def]
+    data, offsets, records, counts, rows, earliest, latest, slots, arena, used, generation
+):
+    base = data.ctypes.data
+    most = 1
+    for i in range(records.shape[0]):
+        most = max(most, (offsets[records[i] + 1] - offsets[records[i]]) // _SHORTEST + 1)
+    time = np.empty(most, np.int64)
+    value = np.empty(most)
+    prefix = np.empty(most, np.int64)
+    length = np.empty(most, np.int64)
+    added = 0
+    first = 0
+    for i in range(records.shape[0]):
+        start, end = base + offsets[records[i]], base + offsets[records[i] + 1]
+        found = elements(
+            start,
+            end,
+            earliest,
+            latest,
+            time.ctypes.data,
+            value.ctypes.data,
+            prefix.ctypes.data,
+            length.ctypes.data,
+            0,
+        )
+        if found == counts[i]:
+            for k in range(found):
+                before = used
+                used = insert(prefix[k], length[k], rows[first + k], slots, arena, used, generation)
+                added += used > before
+        first += counts[i]
+    return added, used
