@@ -4,9 +4,10 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, cast
 
-import faust
-from faust.types import StreamT
+from faust.streams import Stream
+from faust.types import EventT
 
 from actuators import Actuator, ExecutionPolicy, Ledger, execute
 from schemas import Command, Outcome, SchemaError, decode
@@ -45,7 +46,7 @@ class Hands:
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self, stream: StreamT[list[Record]]) -> None:
+    async def run(self, stream: Stream[list[Record]]) -> None:
         """The agent: start on each batch of the stream, for ever."""
         async for event in stream.noack().events():
             await self._room.acquire()
@@ -60,8 +61,8 @@ class Hands:
             # Not acknowledged: the commands come again when the partition is next assigned.
             log.error("commands were not carried out", exc_info=task.exception())
 
-    async def _batch(self, event: faust.EventT) -> None:
-        await asyncio.gather(*(self._record(record) for record in event.value))
+    async def _batch(self, event: EventT[Any]) -> None:
+        await asyncio.gather(*(self._record(record) for record in cast(list[Record], event.value)))
         event.ack()
 
     async def _record(self, record: Record) -> None:

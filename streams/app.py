@@ -41,6 +41,11 @@ class Pipeline:
         """The stages with durable state."""
         return [stage for stage in (self.detect, self.plan) if stage is not None]
 
+    async def checkpoint(self) -> None:
+        """Make everything processed so far durable."""
+        for stage in self.stages:
+            await stage.checkpoint()
+
     async def release(self) -> None:
         """Make everything durable and let go of the partitions."""
         if self.hands is not None:
@@ -132,11 +137,7 @@ def build(
     pipeline = Pipeline(app, detect, plan, hands)
     app.transport.release = pipeline.release
 
-    @app.timer(interval=config.state.checkpoint_s)
-    async def checkpoint() -> None:
-        for each in pipeline.stages:
-            await each.checkpoint()
-
+    app.timer(interval=config.state.checkpoint_s)(pipeline.checkpoint)
     return pipeline
 
 

@@ -7,16 +7,17 @@ state has learnt already; the state's own offsets or times recognise it.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol, cast
 
 import faust
-from faust.types import TP, StreamT
+from faust.streams import Stream
+from faust.types import TP
 
 from streams.output import Output
 from streams.record import Record
 from streams.state import BlockTable
-from streams.transport import BatchMessage
+from streams.transport import BatchMessage, Transport
 
 log = logging.getLogger(__name__)
 
@@ -77,13 +78,12 @@ class Stage:
         """The states that this worker holds now, by partition."""
         return {number: held.state for number, held in self._held.items()}
 
-    async def run(self, stream: StreamT[list[Record]]) -> None:
+    async def run(self, stream: Stream[list[Record]]) -> None:
         """The agent: take each batch of the stream, for ever."""
-        events: AsyncIterator[faust.EventT] = stream.noack().events()
-        async for event in events:
+        async for event in stream.noack().events():
             message = event.message
             assert isinstance(message, BatchMessage)  # noqa: S101
-            await self._take(message, event.value)
+            await self._take(message, cast(list[Record], event.value))
 
     async def _take(self, message: BatchMessage, records: Sequence[Record]) -> None:
         if message.generation_id is not None and message.generation_id <= self._released:
@@ -95,8 +95,8 @@ class Stage:
             try:
                 outputs = held.state.process(records, self._clock())
             except Exception as error:
-                # Bad input is dealt with inside. This is a fault of the program, and what it left in memory is
-                # not to be trusted: stop, so that the batch comes again to a state read from the changelog.
+                # Bad input is dealt with inside. This is a fault of the program, and what it left in memory
+                # is not to be trusted: stop; the batch comes again to a state read from the changelog.
                 log.critical(
                     "%s: %s, offsets %d to %d cannot be processed",
                     self.name, message.tp, records[0].offset, records[-1].offset, exc_info=True,
@@ -136,8 +136,9 @@ class Stage:
         await asyncio.gather(*written)
         done, held.done = held.done, {}
         if self._held.get(number) is held:
+            transport = cast(Transport, self._app.transport)
             for tp, end in done.items():
-                self._app.transport.acknowledge(tp, end)
+                transport.acknowledge(tp, end)
 
     async def release(self) -> None:
         """Write everything and let go of all partitions; called before they may move to another worker."""

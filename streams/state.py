@@ -26,16 +26,17 @@ class BlockStore(Store[bytes, bytes]):
         return self._blocks.setdefault(partition, {})
 
     def apply_changelog_batch(
-        self, batch: Iterable[EventT], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
+        self, batch: Iterable[EventT[Any]], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
     ) -> None:
         """Take over records of the changelog, read in recovery or by a standby."""
         for event in batch:
-            message = event.message
+            message, key = event.message, event.message.key
+            assert key is not None  # noqa: S101 - only `write` writes there
             blocks = self.partition(message.partition)
             if message.value is None:
-                blocks.pop(message.key, None)
+                blocks.pop(key, None)
             else:
-                blocks[message.key] = message.value
+                blocks[key] = message.value
             self.set_persisted_offset(message.tp, message.offset)
 
     def persisted_offset(self, tp: TP) -> int | None:
