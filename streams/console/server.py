@@ -25,9 +25,11 @@ STATIC = {
     "/static/style.css": ("style.css", "text/css"),
     "/static/console.js": ("console.js", "text/javascript"),
     "/static/chart.js": ("chart.js", "text/javascript"),
+    "/static/charts.js": ("charts.js", "text/javascript"),
     "/static/format.js": ("format.js", "text/javascript"),
     "/static/lists.js": ("lists.js", "text/javascript"),
     "/static/state.js": ("state.js", "text/javascript"),
+    "/static/words.js": ("words.js", "text/javascript"),
     "/static/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 HEADERS = {

@@ -15,6 +15,11 @@ export function number(value) {
   return size >= 1000 ? whole.format(value) : short.format(value);
 }
 
+// Three digits: enough for a sentence.
+export function round(value) {
+  return number(Number(value.toPrecision(3)));
+}
+
 export function count(value) {
   if (value === null || value === undefined) return "–";
   return value >= 1e7 ? compact.format(value) : whole.format(value);

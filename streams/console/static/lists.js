@@ -171,10 +171,20 @@ export function letters(table, state, most) {
 }
 
 function rows(table, items, key, version, make) {
-  keyed(table.tBodies[0], items, key, version, make);
+  keyed(table.tBodies[0], items, key, version, (item) => named(table, make(item)));
   table.hidden = items.length === 0;
   const empty = table.parentElement.querySelector(".empty");
   if (empty) empty.hidden = items.length > 0;
+}
+
+// On a phone a row is shown as a block: each cell then says its column, and roles keep it a table.
+function named(table, row) {
+  row.setAttribute("role", "row");
+  [...row.cells].forEach((cell, i) => {
+    cell.setAttribute("role", "cell");
+    cell.dataset.column = table.tHead.rows[0].cells[i].textContent;
+  });
+  return row;
 }
 
 export function tiles(host, figures) {

@@ -1,0 +1,141 @@
+// The two charts of a target, their legends, and the cursor that they share.
+
+import { Chart } from "./chart.js";
+import * as format from "./format.js";
+import * as lists from "./lists.js";
+import { at, empty } from "./state.js";
+import { here, mine } from "./words.js";
+
+const $ = (id) => document.getElementById(id);
+const HOUR = 3_600_000;
+const HINT = "Point at a chart, or focus it and use the arrow keys, to read values.";
+
+let state = empty();
+let hours = 24;
+let cursor = null;
+
+const loadChart = new Chart($("load-chart"), {
+  label: "Load and its forecast over time",
+  lanes: 2,
+  onCursor: moveCursor,
+});
+const replicaChart = new Chart($("replica-chart"), {
+  label: "Replicas over time",
+  integers: true,
+  onCursor: moveCursor,
+});
+loadChart.onResize = replicaChart.onResize = drawCharts;
+
+// Draws `newState`, the last `newHours` of it (0: all).
+export function show(newState, newHours) {
+  [state, hours] = [newState, newHours];
+  drawCharts();
+}
+
+function domain() {
+  const ends = [state.load, state.service, state.band].map((points) => points.at(-1)?.[0]).filter(Boolean);
+  const starts = [state.load, state.service].map((points) => points[0]?.[0]).filter(Boolean);
+  if (!ends.length || !starts.length) return null;
+  const to = Math.max(...ends);
+  const first = Math.min(...starts);
+  const from = hours ? Math.max(first, to - hours * HOUR) : first;
+  return from < to ? [from, to] : [from - 60_000, to + 60_000];
+}
+
+function loadPoints() {
+  return state.load.length ? state.load : state.service.map(([ts, load]) => [ts, load]);
+}
+
+function drawCharts() {
+  const shown = domain();
+  const now = here(state).ts ?? null;
+  const desired = [...state.desired];
+  if (desired.length && now !== null && now > desired.at(-1)[0]) desired.push([now, desired.at(-1)[1]]);
+  const commands = mine(state, state.commands);
+  const marks = [
+    ...mine(state, state.anomalies).map((a) => ({ kind: "anomaly", ts: a.ts, lane: 0 })),
+    ...commands.filter((c) => c.action.kind === "scale").map((c) => ({ kind: lists.commandMark(c.action), ts: c.issued_at, lane: 1 })),
+  ];
+  const lines = [
+    ...mine(state, state.releases).map((r) => ({ kind: "release", ts: r.ts, text: `${r.release} deployed` })),
+    ...commands.filter((c) => c.action.kind !== "scale").map((c) => ({ kind: "rollback", ts: c.issued_at, text: lists.commandWords(c.action) })),
+  ].sort((a, b) => a.ts - b.ts);
+  loadChart.draw({
+    domain: shown,
+    now,
+    marks,
+    lines,
+    layers: [
+      { kind: "area", class: "band", points: state.band.map(([ts, low, , high]) => [ts, low, high]) },
+      { kind: "line", class: "forecast", points: state.band.map(([ts, , middle]) => [ts, middle]) },
+      { kind: "line", class: "load", points: loadPoints() },
+    ],
+    summary: shown ? `${format.when(shown[0])} to ${format.when(shown[1])}; load now ${format.number(here(state).load)}.` : "No data yet.",
+  });
+  replicaChart.draw({
+    domain: shown,
+    now,
+    lines: lines.map((line) => ({ ...line, text: "" })),
+    layers: [
+      { kind: "step", class: "ready", points: state.service.map(([ts, , ready]) => [ts, ready]) },
+      { kind: "step", class: "paid", points: state.service.map(([ts, , , paid]) => [ts, paid]) },
+      { kind: "step", class: "desired", points: desired },
+    ],
+    summary: `Asked for ${here(state).desired ?? "nothing yet"}, ready ${here(state).ready ?? "not known"}.`,
+  });
+  drawLegends();
+}
+
+function valuesAt(ts) {
+  const last = ts === null;
+  const pick = (points) => (last ? points.at(-1) : at(points, ts));
+  return { load: pick(loadPoints()), band: last ? null : pick(state.band), service: pick(state.service), desired: pick(state.desired) };
+}
+
+function drawLegends() {
+  const { load, band, service, desired } = valuesAt(cursor);
+  const levels = here(state).levels;
+  const range = levels ? `forecast ${format.number(levels[0] * 100)}–${format.number(levels[1] * 100)} %` : "forecast band";
+  const value = (point, index) => (point ? format.number(point[index]) : null);
+  lists.legend($("load-legend"), [
+    { name: "load", swatch: "load", value: value(load, 1) },
+    { name: "forecast median", swatch: "forecast", value: value(band, 2) },
+    { name: range, swatch: "band", value: band ? `${format.number(band[1])} … ${format.number(band[3])}` : null },
+    { name: "anomaly", swatch: "anomaly" },
+    { name: "scaled up", swatch: "up" },
+    { name: "scaled down", swatch: "down" },
+  ]);
+  lists.legend($("replica-legend"), [
+    { name: "asked for", swatch: "desired", value: value(desired, 1) },
+    { name: "ready", swatch: "ready", value: value(service, 2) },
+    { name: "paid", swatch: "paid", value: value(service, 3) },
+  ]);
+}
+
+function moveCursor(ts, spoken) {
+  cursor = ts;
+  loadChart.cursor(ts);
+  replicaChart.cursor(ts);
+  drawLegends();
+  const words = ts === null ? HINT : wordsAt(ts);
+  $("readout").textContent = words;
+  if (spoken) $("spoken").textContent = ts === null ? "" : words;
+}
+
+function wordsAt(ts) {
+  const { load, band, service, desired } = valuesAt(ts);
+  const words = [format.moment(ts)];
+  if (load) words.push(`load ${format.number(load[1])}`);
+  if (band) words.push(`forecast ${format.number(band[2])} (${format.number(band[1])} to ${format.number(band[3])})`);
+  if (desired) words.push(`asked for ${desired[1]}`);
+  if (service) words.push(`ready ${service[2]}, paid ${service[3]}`);
+  const [from, to] = loadChart.domain ?? [0, 0];
+  const near = (time) => Math.abs(time - ts) <= (to - from) / 150;
+  const events = [
+    ...mine(state, state.releases).filter((r) => near(r.ts)).map((r) => `${r.release} deployed`),
+    ...mine(state, state.commands).filter((c) => near(c.issued_at)).map((c) => `${lists.commandWords(c.action)}: ${c.reasons.join("; ")}`),
+    ...mine(state, state.anomalies).filter((a) => near(a.ts)).slice(0, 3).map((a) => `anomaly in ${a.metric}: ${format.number(a.value)}, expected ${format.number(a.expected)}`),
+  ];
+  return [words.join(", "), ...events].join(". ");
+}
+
