@@ -1,0 +1,383 @@
+"""The compiled pass over a batch: test each sample against its series' state, then learn it.
+
+Everything compiled lives in this file, because Numba's cache on disk follows the file of the caller only.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from detectors.columnar import Batch, Columns, Table
+from detectors.port import F64
+
+WARM = 24  # samples before the first verdict
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+
+Row = Any  # a record of LAYOUT, by reference
+
+# Deviations: from the slow level, from the last sample, from the level of the hour of day.
+SLOW_RATE = 0.02
+SIZE_RATE = 0.01
+SIZE_FLOOR = 0.02  # of the range seen: what is smaller never matters
+JUMP_WEIGHT = 0.8
+CLIP = 3.0  # sizes learn at most this multiple of themselves ...
+CLIP_DOUBLES = 8.0  # ... doubled with every so many alarms in a row: a level shift becomes the new normal
+HOUR_RATE = 0.1  # per hour's worth of samples
+FIRST_SURPRISE = 50.0  # statistic of the first change of a constant series
+
+# Calibration: the statistic's tail above a start that samples exceed about ten times per asked alarm.
+TAIL_START, TAIL_MEAN, TAIL_SHARE, TAIL_SEEN = 2.6, 0.7, 0.1, 20.0
+TAIL_RATIO = 10.0
+TAIL_SAMPLES = 20.0
+START_STEP = 0.2
+MEAN_RATE = 0.02
+LONGEST_EXCESS = 7.0
+EPISODE = 10.0  # samples that belong to one alarm
+REPEAT_WEIGHT = 0.05  # of a sample within an episode, which says little of ordinary times
+RATE_CORRECTION = 0.6  # measured: without it normal series alarm 1.6 times as often as asked
+LARGEST_SHARE = 0.05
+
+# Records: margins beyond everything seen, in mean absolute deviations.
+RECORD_RATE = 0.005
+RECORD_FLOOR = 0.01  # of the range
+DRIFT_RATE = 1.0 / 12.0
+VARIABILITY_RATE = 1.0 / 48.0
+WEEK_RATE = 0.05
+RECORD_WEIGHTS = (0.7, 0.5, 0.7, 0.4, 0.7, 0.7)
+NOTABLE = 0.2  # weighted margin of score 0.5
+
+# Patterns: means of 8 and 24 samples, quantised, 4 and 2 in a row; strength per decade of rarity.
+SHORT, SHORT_LENGTH, SHORT_LEVELS, SHORT_WEIGHT = 8, 4, 12, 0.05
+LONG, LONG_LENGTH, LONG_LEVELS, LONG_WEIGHT = 24, 2, 6, 0.065
+FIRST_PATTERN = 20
+NOVELTY_RATE = 0.01
+FULL = 0.7  # of a dictionary's bits; beyond it a new pattern evicts an old one
+
+REST = 120  # samples after a record in which only a REST_FACTOR times larger one speaks
+REST_FACTOR = 3.0
+DEVIATION_SCORE = 0.45  # the most that a deviation without record scores
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def update(table: Table, batch: Batch, settings: F64, out: Columns) -> None:
+    """Score and learn a batch; `settings[0]` is the asked alarms per series and day."""
+    feature = np.zeros(6)
+    residual = np.zeros(3)
+    statistic = np.zeros(3)
+    for i in range(len(batch.rows)):
+        if math.isnan(batch.values[i]):
+            continue
+        s = table[batch.rows[i]]
+        time = batch.times[i]
+        if s.count == 0:
+            _start(s, batch.values[i])
+        elif time > s.last_time:
+            gap = np.float64(time - s.last_time)
+            if s.cadence == 0.0:
+                s.cadence = gap
+            s.cadence += max(-0.1 * s.cadence, min(0.1 * s.cadence, gap - s.cadence))
+        value = np.float64(np.float32(batch.values[i] - s.origin))
+        hour = (time // HOUR_MS) % 24
+        hour_of_week = (time // HOUR_MS) % 168
+        if s.hour_count[hour] == 0:
+            s.hour[hour] = s.slow
+
+        residual[0] = value - s.slow
+        residual[1] = value - s.last
+        residual[2] = value - s.hour[hour]
+        s.drift += DRIFT_RATE * (value - s.drift)
+        s.variability += VARIABILITY_RATE * (abs(residual[1]) - s.variability)
+        feature[0] = value
+        feature[1] = value - _median(s) if s.count > 0 else 0.0
+        feature[2] = residual[2]
+        feature[3] = value - _decode(s.week[hour_of_week]) if s.week[hour_of_week] != 0 else 0.0
+        feature[4] = s.drift
+        feature[5] = s.variability
+
+        warm = s.count >= WARM
+        span = np.float64(s.high[0]) - s.low[0]
+        strongest = 0.0
+        for c in range(3):
+            size = max(np.float64(s.deviation[c]), SIZE_FLOOR * span)
+            weight = JUMP_WEIGHT if c == 1 else 1.0
+            if size > 0.0:
+                statistic[c] = weight * abs(residual[c]) / size
+            else:
+                statistic[c] = FIRST_SURPRISE if residual[c] != 0.0 else 0.0
+            strongest = max(strongest, statistic[c])
+        share = min(LARGEST_SHARE, RATE_CORRECTION * settings[0] * s.cadence / DAY_MS)
+        threshold = s.tail_start + s.tail_mean * math.log(max(s.tail_share / max(share, 1e-12), 1.0))
+
+        record = 0.0
+        for c in range(6):
+            strength = _margin(s, c, feature[c]) if warm else 0.0
+            strength *= RECORD_WEIGHTS[c]
+            out.evidence[i, 3 + c] = strength / (strength + NOTABLE)
+            record = max(record, strength)
+        s.recent[s.count % 24] = value
+        _quantise(s, span)
+        for c in range(2):
+            strength = _novelty(s, c) if s.count >= FIRST_PATTERN else 0.0
+            strength = strength if warm else 0.0
+            out.evidence[i, 9 + c] = strength / (strength + NOTABLE)
+            record = max(record, strength)
+        record = _rest(s, record)
+
+        out.score[i] = 0.0
+        alarm = False
+        if warm:
+            alarm = strongest >= threshold
+            out.learning[i] = False
+            out.alarm[i] = alarm
+            for c in range(3):
+                out.evidence[i, c] = statistic[c] / threshold
+            alarming = strongest / threshold
+            out.score[i] = max(record / (record + NOTABLE), DEVIATION_SCORE * alarming / (1.0 + alarming))
+            _band(s, i, out, hour, threshold, span)
+            _calibrate(s, strongest, threshold, alarm, share)
+        s.streak = min(s.streak + 1.0, 80.0) if alarm else _cool(s.streak)
+
+        _learn_deviations(s, residual, span, hour)
+        _learn_records(s, feature)
+        week = _decode(s.week[hour_of_week])
+        if s.week[hour_of_week] == 0:
+            week = value
+        else:  # the second weight is that of a plain mean over the weeks so far
+            week += max(WEEK_RATE, min(0.5, 168.0 / (s.count + 1.0))) * (value - week)
+        s.week[hour_of_week] = _encode(week)
+        _order(s, value)
+        s.last = value
+        s.last_time = time
+        s.count += 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _start(s: Row, value: float) -> None:
+    """Begin a series at its first value."""
+    s.origin = value
+    s.tail_start, s.tail_mean, s.tail_share, s.tail_seen = TAIL_START, TAIL_MEAN, TAIL_SHARE, TAIL_SEEN
+    s.since_alarm = EPISODE + 1.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _median(s: Row) -> float:
+    """The (upper) median of the newest samples, the current one not among them."""
+    return np.float64(s.ordered[min(s.count, 16) // 2])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _order(s: Row, value: float) -> None:
+    """Put the current value into the sorted window and take the oldest out."""
+    size = min(s.count, 16)
+    place = size
+    if size == 16:
+        oldest = s.recent[(s.count - 16) % 24]
+        place = 0
+        while place < 15 and s.ordered[place] != oldest:
+            place += 1
+    while place > 0 and s.ordered[place - 1] > value:
+        s.ordered[place] = s.ordered[place - 1]
+        place -= 1
+    while place + 1 < size and s.ordered[place + 1] < value:
+        s.ordered[place] = s.ordered[place + 1]
+        place += 1
+    s.ordered[place] = value
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _margin(s: Row, c: int, value: float) -> float:
+    """How far a feature lies beyond its past range, in mean absolute deviations; 0 within it."""
+    value = np.float64(np.float32(value))
+    beyond = value - s.high[c]
+    if c != 5:  # variability only counts upwards
+        beyond = max(beyond, s.low[c] - value)
+    if beyond <= 0.0:
+        return 0.0
+    size = max(np.float64(s.scale[c]), RECORD_FLOOR * (np.float64(s.high[c]) - s.low[c]))
+    return beyond / size if size > 0.0 else FIRST_SURPRISE
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _learn_records(s: Row, feature: F64) -> None:
+    """Widen the ranges; the first sample has no difference yet, so ranges begin with the second."""
+    if s.count == 0:
+        return
+    rate = max(1.0 / (s.count + 1.0), RECORD_RATE)
+    for c in range(6):
+        value = feature[c]
+        if s.count == 1:
+            s.high[c] = s.low[c] = s.mean[c] = value
+        s.high[c] = max(s.high[c], np.float32(value))
+        s.low[c] = min(s.low[c], np.float32(value))
+        s.scale[c] += rate * (abs(value - s.mean[c]) - s.scale[c])
+        s.mean[c] += rate * (value - s.mean[c])
+        s.scale[c] = max(s.scale[c], 1e-6 * (s.high[c] - s.low[c]))  # keeps clear of denormals
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _quantise(s: Row, span: float) -> None:
+    """The newest symbols: the short mean by its place in the range, the long one by deviations."""
+    short = 0.0
+    for back in range(SHORT):
+        short += s.recent[(s.count - back) % 24]
+    total = 0.0
+    for k in range(24):
+        total += s.recent[k]
+    at = s.count % 32
+    place = (short / SHORT - s.low[0]) / span * SHORT_LEVELS if span > 0.0 else 0.0
+    s.symbols[0, at] = math.floor(max(-1.0, min(SHORT_LEVELS + 1.0, place)) + 0.5)
+    place = (total / LONG - s.mean[0]) / s.scale[0] if s.scale[0] > 0.0 else 0.0
+    s.symbols[1, at] = math.floor(max(-1.0 * LONG_LEVELS, min(1.0 * LONG_LEVELS, place)) + 0.5)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _novelty(s: Row, c: int) -> float:
+    """Look the current pattern up in dictionary `c` and add it; decades of rarity where it is new."""
+    stride = SHORT if c == 0 else LONG
+    length = SHORT_LENGTH if c == 0 else LONG_LENGTH
+    first = FIRST_PATTERN + stride * length
+    if s.count < first:
+        return 0.0
+    key = np.uint64(1469598103934665603)
+    for k in range(length):
+        symbol = np.uint64(np.int64(s.symbols[c, (s.count - k * stride) % 32]) + 64)
+        key = (key ^ symbol) * np.uint64(1099511628211)  # FNV-1a (Fowler, Noll, Vo 1991)
+    bit = np.int64((key ^ (key >> np.uint64(29))) % np.uint64(1024))
+    new = (s.seen[c, bit >> 3] >> (bit & 7)) & 1 == 0
+    strength = 0.0
+    if new:
+        weight = SHORT_WEIGHT if c == 0 else LONG_WEIGHT
+        strength = -weight * math.log10(s.novelty[c] + 1.0 / (s.count + 1.0))
+        s.seen[c, bit >> 3] |= 1 << (bit & 7)
+        s.filled[c] += 1
+        if s.filled[c] > FULL * 1024:
+            _evict(s, c, bit)
+    rate = max(1.0 / (s.count - first + 1.0), NOVELTY_RATE)
+    s.novelty[c] += rate * ((1.0 if new else 0.0) - s.novelty[c])
+    return max(strength, 0.0)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _evict(s: Row, c: int, keep: int) -> None:
+    """Clear the next set bit of a dictionary, in turn."""
+    at = np.int64(s.hand[c])
+    while True:
+        at = (at + 1) % 1024
+        if at != keep and (s.seen[c, at >> 3] >> (at & 7)) & 1 == 1:
+            break
+    s.seen[c, at >> 3] &= ~(1 << (at & 7))
+    s.hand[c] = at
+    s.filled[c] -= 1
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _rest(s: Row, strength: float) -> float:
+    """Silence what follows a record, unless it is much larger."""
+    if s.rest_left > 0:
+        s.rest_left -= 1
+        if strength <= REST_FACTOR * s.rest_strength:
+            return 0.0
+    if strength > 0.0:
+        s.rest_left = REST
+        s.rest_strength = strength
+    return strength
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _calibrate(s: Row, statistic: float, threshold: float, alarm: bool, share: float) -> None:
+    """Move the tail of the statistic (peaks over threshold, Pickands 1975, exponential excesses).
+
+    The start follows its quantile by stochastic approximation (Robbins and Monro 1951); its share
+    falls as samples come in, until it is ten times the asked one.
+    """
+    wanted = max(TAIL_RATIO * share, min(TAIL_SHARE, TAIL_SAMPLES / (s.count + 1.0)))
+    if wanted < s.tail_share:
+        s.tail_start += s.tail_mean * math.log(s.tail_share / wanted)
+    s.tail_share = wanted
+    weight = 1.0
+    s.since_alarm += 1.0
+    if alarm:  # far beyond the threshold, or within an episode: not what ordinary times are like
+        weight = REPEAT_WEIGHT
+        if s.since_alarm > EPISODE:
+            weight = max(REPEAT_WEIGHT, 1.0 / (1.0 + (statistic - threshold) / s.tail_mean))
+            s.since_alarm = 0.0
+    step = max(START_STEP, 1.0 / ((s.count - WARM + TAIL_SEEN + 1.0) * wanted)) * s.tail_mean
+    excess = statistic - s.tail_start
+    if excess > 0.0:
+        s.tail_start += weight * step * (1.0 - wanted)
+        s.tail_seen += weight
+        excess = min(excess, LONGEST_EXCESS * s.tail_mean)
+        s.tail_mean += weight * max(MEAN_RATE, 1.0 / s.tail_seen) * (excess - s.tail_mean)
+    else:
+        s.tail_start -= step * wanted
+    s.tail_start = max(s.tail_start, 0.5)
+    s.tail_mean = max(s.tail_mean, 0.1)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _cool(streak: float) -> float:
+    """The streak after a sample without alarm."""
+    return max(0.0, streak - 1.0) if streak < 4.0 else 0.7 * streak
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _learn_deviations(s: Row, residual: F64, span: float, hour: int) -> None:
+    """Move levels and sizes, outliers clipped."""
+    clip = CLIP
+    if s.streak > 0.0:
+        clip *= 2.0 ** (s.streak / CLIP_DOUBLES)
+    hurry = 1.0 / (s.count + 1.0)
+    for c in range(3):
+        size = max(np.float64(s.deviation[c]), SIZE_FLOOR * span)
+        seen = abs(residual[c])
+        if s.count > 10 and size > 0.0:
+            seen = min(seen, clip * size)
+        s.deviation[c] += max(hurry, SIZE_RATE) * (seen - s.deviation[c])
+    move = residual[0]
+    if s.count > 10 and s.deviation[0] > 0.0:
+        move = max(-clip * s.deviation[0], min(clip * s.deviation[0], move))
+    s.slow += max(hurry, SLOW_RATE) * move
+    move = residual[2]
+    if s.count > 30 and s.deviation[2] > 0.0:
+        move = max(-clip * s.deviation[2], min(clip * s.deviation[2], move))
+    if s.hour_count[hour] < 255:
+        s.hour_count[hour] += 1
+    samples = max(HOUR_MS / max(np.float64(s.cadence), 1.0), 1.0)
+    s.hour[hour] += max(1.0 / s.hour_count[hour], HOUR_RATE / samples) * move
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _band(s: Row, i: int, out: Columns, hour: int, threshold: float, span: float) -> None:
+    """The expected value, of the best of the three levels, and the band outside of which is alarm."""
+    lower, upper = -np.inf, np.inf
+    best = np.inf
+    expected = 0.0
+    for c in range(3):
+        level = np.float64(s.slow if c == 0 else (s.last if c == 1 else s.hour[hour]))
+        size = max(np.float64(s.deviation[c]), SIZE_FLOOR * span)
+        reach = threshold * size / (JUMP_WEIGHT if c == 1 else 1.0)
+        lower = max(lower, level - reach)
+        upper = min(upper, level + reach)
+        if s.deviation[c] < best:
+            best = s.deviation[c]
+            expected = level
+    if lower > upper:  # the levels disagree, any value is an alarm: show the middle
+        lower = upper = 0.5 * (lower + upper)
+    out.expected[i] = s.origin + max(lower, min(upper, expected))
+    out.lower[i] = s.origin + lower
+    out.upper[i] = s.origin + upper
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _encode(value: float) -> int:
+    """The upper half of a float32, rounded (bfloat16); never 0, which means unseen."""
+    bits = np.float32(value).view(np.uint32) + np.uint32(0x8000)
+    return max(np.uint16(bits >> np.uint32(16)), np.uint16(1))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _decode(half: int) -> float:
+    return np.float64(np.uint32(np.uint32(half) << np.uint32(16)).view(np.float32))
