@@ -21,7 +21,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class KafkaConfig(Section, frozen=True, kw_only=True):
     """Where Kafka is, and how the topics are laid out."""
 
-    brokers: Annotated[tuple[str, ...], _key("bootstrap servers, host:port", min_length=1)] = ("127.0.0.1:9092",)
+    brokers: Annotated[tuple[str, ...], _key("bootstrap servers, host:port", min_length=1)] = (
+        "127.0.0.1:9092",
+    )
     group: Annotated[str, _key("consumer group, and the prefix of internal topics", min_length=1)] = (
         "tidegate"
     )

@@ -96,7 +96,8 @@ def _keys_at(kind: Any, steps: list[str]) -> list[str]:
         return list(kind.__struct_fields__) if hasattr(kind, "__struct_fields__") else []
     step, rest = steps[0], steps[1:]
     if step.startswith("["):  # an element of a list or of a mapping
-        return _keys_at(typing.get_args(kind)[-1], rest) if typing.get_args(kind) else []
+        inner = [each for each in typing.get_args(kind) if each is not ...]
+        return _keys_at(inner[-1], rest) if inner else []
     hints = typing.get_type_hints(kind) if hasattr(kind, "__struct_fields__") else {}
     return _keys_at(hints[step], rest) if step in hints else []
 
