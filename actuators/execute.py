@@ -74,9 +74,8 @@ async def execute(
         able = ", ".join(sorted(actuator.kinds))
         return run.outcome("failed", f"{actuator.name} cannot {command.kind}; it can {able}")
     while True:
-        holder = (
-            uuid.uuid4().hex
-        )  # new each time round: what was claimed before and lost counts as interrupted
+        # New each time round: what was claimed before and lost counts as interrupted.
+        holder = uuid.uuid4().hex
         try:
             claim = await run.claim(holder, source)
         except Refused as error:

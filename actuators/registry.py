@@ -34,11 +34,18 @@ def _simulated(params: Params, env: Env) -> Actuator:
     return SimulatedCluster(_config("simulated", params, ClusterConfig))
 
 
+def _kubernetes(params: Params, env: Env) -> Actuator:
+    from actuators.kubernetes import Kubernetes, KubernetesConfig  # noqa: PLC0415 - needs an extra
+
+    return Kubernetes(_config("kubernetes", params, KubernetesConfig), env=env)
+
+
 def _webhook(params: Params, env: Env) -> Actuator:
     return Webhook(_config("webhook", params, WebhookConfig), env=env)
 
 
 _REGISTRY: Mapping[str, Callable[[Params, Env], Actuator]] = {
+    "kubernetes": _kubernetes,
     "noop": _noop,
     "simulated": _simulated,
     "webhook": _webhook,

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import tomllib
 import types
 from pathlib import Path
 from typing import Any, get_args
@@ -59,8 +60,8 @@ async def test_the_snippet_on_signing_runs() -> None:
     await run(snippet[1], {"command": scale(1)})
 
 
-def _first_column(heading: str) -> set[str]:
-    section = (DOCS / "actuation.md").read_text().split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
+def _first_column(heading: str, page: str = "actuation.md") -> set[str]:
+    section = (DOCS / page).read_text().split(f"## {heading}\n", 1)[1].split("\n## ", 1)[0]
     rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     return {name for row in rows for name in re.findall(r"`(\w+)`", row)}
 
@@ -72,6 +73,18 @@ def test_the_table_of_errors_is_the_tree() -> None:
 
 def test_the_table_of_the_webhook_is_its_configuration() -> None:
     assert _first_column("The webhook") == {field.name for field in msgspec.structs.fields(WebhookConfig)}
+
+
+def test_the_page_on_kubernetes_is_its_configuration() -> None:
+    from actuators.kubernetes import KubernetesConfig  # noqa: PLC0415 - needs an extra
+
+    page = "platforms/kubernetes.md"
+    names = {field.name for field in msgspec.structs.fields(KubernetesConfig)}
+    assert _first_column("Configuration", page) == names
+    (example,) = re.findall(r"^```toml\n(.*?)^```$", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+    params = tomllib.loads(example)["actuators"]["shop"]["params"]
+    config = msgspec.convert(params, KubernetesConfig)
+    assert config.targets["search"].name == "search-index"
 
 
 def test_every_status_is_explained() -> None:

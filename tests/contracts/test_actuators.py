@@ -2,7 +2,8 @@
 
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -24,9 +25,13 @@ from actuators import (
 )
 from actuators.simulated_cluster import SimulatedCluster
 from schemas import Action, Command, Place, Promote, Rollback, Scale, SetTraffic
+from tests.actuators.lab import kubernetes_lab
 from tests.actuators.receiver import receiving
 
+__all__ = ["kubernetes_lab"]
+
 TARGET = "checkout"
+_numbers = itertools.count()
 ACTIONS: dict[str, Action] = {
     "scale": Scale(replicas=5, previous=2),
     "rollback": Rollback(release="v2", to="v1"),
@@ -58,19 +63,28 @@ class Rig:
     """
 
     actuator: Actuator
-    state: Callable[[], Any]
+    state: Callable[[], Awaitable[Any]]
     executed: Callable[[], int]
 
 
-@asynccontextmanager
-async def noop(dry_run: bool) -> AsyncIterator[Rig]:
-    yield Rig(
-        make_actuator("noop", {"replicas": {TARGET: 2}}, env={}, dry_run=dry_run), lambda: None, lambda: 0
-    )
+Lend = Callable[[str], Any]  # a fixture by its name, only where the rig needs it
+
+
+def _now(value: Callable[[], Any]) -> Callable[[], Awaitable[Any]]:
+    async def read() -> Any:
+        return value()
+
+    return read
 
 
 @asynccontextmanager
-async def simulated(dry_run: bool) -> AsyncIterator[Rig]:
+async def noop(dry_run: bool, lend: Lend) -> AsyncIterator[Rig]:
+    made = make_actuator("noop", {"replicas": {TARGET: 2}}, env={}, dry_run=dry_run)
+    yield Rig(made, _now(lambda: None), lambda: 0)
+
+
+@asynccontextmanager
+async def simulated(dry_run: bool, lend: Lend) -> AsyncIterator[Rig]:
     params = {"services": {TARGET: {"capacity": 10.0, "replicas": 2}}}
     platform = make_actuator("simulated", params, env={})
     assert isinstance(platform, SimulatedCluster)
@@ -78,7 +92,7 @@ async def simulated(dry_run: bool) -> AsyncIterator[Rig]:
     shop.deploy("v2", 1, percent=5.0)
     yield Rig(
         DryRun(platform) if dry_run else platform,
-        lambda: (shop._wanted, shop.release, shop._canary),
+        _now(lambda: (shop._wanted, shop.release, shop._canary)),
         shop.executions.total,
     )
 
@@ -101,25 +115,53 @@ class _Platform:
 
 
 @asynccontextmanager
-async def webhook(dry_run: bool) -> AsyncIterator[Rig]:
+async def webhook(dry_run: bool, lend: Lend) -> AsyncIterator[Rig]:
     platform = _Platform()
     async with receiving(platform.handle) as receiver:
         url = receiver.url + "/{target}"
         made = make_actuator("webhook", {"url": url, "replicas_url": url}, env={}, dry_run=dry_run)
-        yield Rig(made, lambda: dict(platform.done), lambda: len(platform.done))
+        yield Rig(made, _now(lambda: dict(platform.done)), lambda: len(platform.done))
 
 
-RIGS: dict[str, Callable[[bool], AbstractAsyncContextManager[Rig]]] = {
+@asynccontextmanager
+async def kubernetes(dry_run: bool, lend: Lend) -> AsyncIterator[Rig]:
+    kubeconfig = lend("kubernetes_lab")
+    from tests.actuators import cluster  # noqa: PLC0415 - needs the extra
+
+    async with cluster.admin(kubeconfig) as client:
+        namespace = f"contract-{next(_numbers)}"
+        await cluster.create_namespace(client, namespace)
+        manifest = cluster.workload("Deployment", TARGET, "v1", 2)
+        await cluster.create(client, cluster.DEPLOYMENTS, manifest, namespace)
+        await cluster.revision_of(client, namespace, "v1")
+        await cluster.roll_out(client, namespace, TARGET, "v2")
+
+        async def generation() -> int:
+            """Counts the changes of what the Deployment should be."""
+            deployment = await client.get(cluster.DEPLOYMENTS, TARGET, namespace=namespace)
+            return int(deployment["metadata"]["generation"])
+
+        params = {"kubeconfig": str(kubeconfig), "context": "admin", "namespace": namespace}
+        yield Rig(make_actuator("kubernetes", params, env={}, dry_run=dry_run), generation, lambda: 0)
+
+
+RIGS: dict[str, Callable[[bool, Lend], AbstractAsyncContextManager[Rig]]] = {
+    "kubernetes": kubernetes,
     "noop": noop,
     "simulated": simulated,
     "webhook": webhook,
 }
 
 
+@pytest.fixture
+def lend(request: pytest.FixtureRequest) -> Lend:
+    return request.getfixturevalue
+
+
 @pytest.fixture(params=[f"{name}{mode}" for name in RIGS for mode in ("", " dry-run")])
-async def rig(request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+async def rig(request: pytest.FixtureRequest, lend: Lend) -> AsyncIterator[Rig]:
     name, _, mode = request.param.partition(" ")
-    async with RIGS[name](bool(mode)) as made:
+    async with RIGS[name](bool(mode), lend) as made:
         yield made
         await made.actuator.close()
 
@@ -143,17 +185,17 @@ async def test_it_does_the_kinds_it_names_and_refuses_the_others(rig: Rig, kind:
         assert applied.attempts >= (0 if applied.dry_run else 1)
         assert applied.dry_run == isinstance(rig.actuator, DryRun)
     else:
-        before = rig.state()
+        before = await rig.state()
         with pytest.raises(NotSupported):
             await rig.actuator.apply(command(kind))
-        assert rig.state() == before
+        assert await rig.state() == before
 
 
 @pytest.mark.parametrize("name", RIGS)
 @pytest.mark.parametrize("kind", sorted(ACTIONS))
-async def test_a_dry_run_never_acts(name: str, kind: str) -> None:
-    async with RIGS[name](True) as rig:
-        before = rig.state()
+async def test_a_dry_run_never_acts(name: str, kind: str, lend: Lend) -> None:
+    async with RIGS[name](True, lend) as rig:
+        before = await rig.state()
         if kind in rig.actuator.kinds:
             applied = await rig.actuator.apply(command(kind))
             assert applied.dry_run
@@ -162,7 +204,7 @@ async def test_a_dry_run_never_acts(name: str, kind: str) -> None:
         else:
             with pytest.raises(NotSupported):
                 await rig.actuator.apply(command(kind))
-        assert rig.state() == before
+        assert await rig.state() == before
         assert rig.executed() == 0
         await rig.actuator.close()
 
@@ -171,10 +213,10 @@ async def test_a_repeatable_command_leaves_the_platform_as_it_was(rig: Rig) -> N
     for kind in sorted(rig.actuator.kinds) if rig.actuator.repeatable else ():
         with contextlib.suppress(Refused):  # what came before may have used up the canary
             await rig.actuator.apply(command(kind))
-        once = rig.state()
+        once = await rig.state()
         with contextlib.suppress(Refused):  # to say that it is done already is as good
             await rig.actuator.apply(command(kind))
-        assert rig.state() == once
+        assert await rig.state() == once
 
 
 async def test_the_count_of_a_known_target(rig: Rig) -> None:
@@ -187,13 +229,13 @@ async def test_an_unknown_target_is_an_error_and_never_a_zero(rig: Rig) -> None:
 
 
 async def test_a_command_for_an_unknown_target_acts_on_nothing(rig: Rig) -> None:
-    before = rig.state()
+    before = await rig.state()
     if rig.actuator.name == "noop":
         assert not (await rig.actuator.apply(command("scale", "nowhere"))).changed
     else:
         with pytest.raises(UnknownTarget):
             await rig.actuator.apply(command("scale", "nowhere"))
-    assert rig.state() == before
+    assert await rig.state() == before
 
 
 async def test_closing_twice_is_harmless(rig: Rig) -> None:
