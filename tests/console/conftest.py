@@ -29,6 +29,7 @@ FLAGS = (
 class Running:
     """A console that serves, and what fills it."""
 
+    registry: CollectorRegistry
     feed: Feed
     telemetry: Telemetry
     console: Console
@@ -47,7 +48,7 @@ async def running() -> AsyncIterator[Running]:
         feed, registry, port=0, ready=lambda: waiting_for[0] if waiting_for else None, watchers=3
     )
     await console.start()
-    yield Running(feed, telemetry, console, waiting_for)
+    yield Running(registry, feed, telemetry, console, waiting_for)
     await console.stop()
 
 
