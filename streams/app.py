@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import faust
 from yarl import URL
@@ -86,7 +86,9 @@ def build(
             app, name=name, table=table, make=make, prefix=kafka.prefix, clock=clock, observe=observe
         )  # fmt: skip
         for source in sources:
-            app.agent(batch_topic(app, kafka.prefix + source.name), name=f"{name}-{source.name}")(made.run)
+            app.agent(batch_topic(app, kafka.prefix + source.name), name=f"{name}-{source.name}")(
+                cast(Any, made.run)
+            )
         return made
 
     detect = plan = hands = None
@@ -132,7 +134,9 @@ def build(
             clock=clock,
             send=send,
         )
-        app.agent(batch_topic(app, kafka.prefix + topics.COMMANDS.name), name="act-commands")(hands.run)
+        app.agent(batch_topic(app, kafka.prefix + topics.COMMANDS.name), name="act-commands")(
+            cast(Any, hands.run)
+        )
 
     pipeline = Pipeline(app, detect, plan, hands)
     app.transport.release = pipeline.release

@@ -11,8 +11,9 @@ from aiokafka.errors import KafkaError
 from actuators import ActuationError, known_actuators, make_actuator
 from detectors.port import DetectorError
 from detectors.registry import make_bank
+from streams.access import client_settings
 from streams.config import Config, ConfigError, KafkaConfig, read
-from streams.topics import TOPICS, TopicError, client_settings
+from streams.topics import TOPICS
 from streams.worker import open_ledger
 
 PATIENCE_S = 5.0
@@ -92,7 +93,7 @@ async def _kafka(kafka: KafkaConfig, environ: Mapping[str, str]) -> list[Finding
     brokers = ", ".join(kafka.brokers)
     try:
         admin = AIOKafkaAdminClient(**client_settings(kafka, environ))
-    except (TopicError, OSError) as error:
+    except (ConfigError, OSError) as error:
         return [Finding("kafka", False, str(error))]
     try:
         async with asyncio.timeout(PATIENCE_S):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from streams.config import KafkaConfig
 
@@ -35,37 +35,6 @@ DEAD_LETTERS = TopicSpec("dead-letters")
 SIGNALS = TopicSpec("signals")  # internal: from the partitions of metrics to those of the targets
 
 TOPICS = (METRICS, EVENTS, ANOMALIES, ALERTS, FORECASTS, COMMANDS, OUTCOMES, DEAD_LETTERS, SIGNALS)
-
-
-def client_settings(kafka: KafkaConfig, environ: Mapping[str, str]) -> dict[str, Any]:
-    """Keyword arguments with which any aiokafka client reaches the brokers.
-
-    Raises:
-        TopicError: SASL is asked for and the password is not in the environment.
-    """
-    settings: dict[str, Any] = {
-        "bootstrap_servers": ",".join(kafka.brokers),
-        "security_protocol": kafka.security,
-    }
-    if kafka.security.endswith("SSL"):
-        from aiokafka.helpers import create_ssl_context  # noqa: PLC0415 - only where TLS is used
-
-        settings["ssl_context"] = create_ssl_context(
-            cafile=kafka.ca_file, certfile=kafka.cert_file, keyfile=kafka.key_file
-        )
-    if kafka.security.startswith("SASL"):
-        password = environ.get(kafka.sasl_password_env)
-        if password is None:
-            raise TopicError(
-                f"kafka.security is {kafka.security}, and the environment variable "
-                f"{kafka.sasl_password_env} with the password is not set"
-            )
-        settings |= {
-            "sasl_mechanism": kafka.sasl_mechanism,
-            "sasl_plain_username": kafka.sasl_username,
-            "sasl_plain_password": password,
-        }
-    return settings
 
 
 async def ensure_topics(kafka: KafkaConfig, settings: Mapping[str, Any]) -> list[str]:
@@ -123,6 +92,3 @@ def _new_topic(spec: TopicSpec, kafka: KafkaConfig) -> NewTopic:
             "max.message.bytes": str(MAX_RECORD_BYTES),
         },
     )
-
-
-__all__ = ["TOPICS", "KafkaError", "TopicError", "TopicSpec", "client_settings", "ensure_topics"]

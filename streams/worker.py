@@ -11,13 +11,14 @@ from prometheus_client import CollectorRegistry
 
 from actuators import Actuator, RedisLedger, make_actuator
 from streams import app as pipeline_app
+from streams.access import client_settings, faust_credentials
 from streams.config import Config
 from streams.config.read import BUILT_IN_ACTUATORS
 from streams.console import Console, Feed
 from streams.detection import DetectPartition
 from streams.output import Output
 from streams.telemetry import Telemetry
-from streams.topics import client_settings, ensure_topics
+from streams.topics import ensure_topics
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ class Worker:
             state_key=state_key.encode() if state_key else None,
             observe=self._observe,
             roles=roles,
-            settings=settings,
+            settings={"broker_credentials": faust_credentials(config.kafka, environ), **dict(settings or {})},
         )
         self._tasks: list[asyncio.Task[None]] = []
 

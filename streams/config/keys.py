@@ -1,6 +1,6 @@
 """Every key of the configuration file, with its meaning, unit and default."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -8,6 +8,9 @@ from msgspec import Meta
 from planners.releases import JudgeConfig
 from schemas.alert import Severity
 from streams.scaling import ScaleConfig
+
+Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
+Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
 
 
 def _key(description: str, **bounds: Any) -> Meta:
@@ -34,11 +37,11 @@ class KafkaConfig(Section, frozen=True, kw_only=True):
         int, _key("workers that keep a warm copy of each partition's state", ge=0)
     ] = 0
     retention_hours: Annotated[float, _key("how long created topics keep records", gt=0)] = 168.0
-    security: Annotated[str, _key("PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")] = "PLAINTEXT"
+    security: Annotated[Security, _key("PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL")] = "PLAINTEXT"
     ca_file: Annotated[str | None, _key("certificate authority of the brokers (PEM)")] = None
     cert_file: Annotated[str | None, _key("client certificate for mutual TLS (PEM)")] = None
     key_file: Annotated[str | None, _key("client key for mutual TLS (PEM)")] = None
-    sasl_mechanism: Annotated[str, _key("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")] = "SCRAM-SHA-512"
+    sasl_mechanism: Annotated[Mechanism, _key("PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512")] = "SCRAM-SHA-512"
     sasl_username: Annotated[str | None, _key("SASL user")] = None
     sasl_password_env: Annotated[str, _key("environment variable that holds the SASL password")] = (
         "TIDEGATE_SASL_PASSWORD"

@@ -91,7 +91,7 @@ def _lower(text: str) -> str:
 
 def _keys_at(kind: Any, steps: list[str]) -> list[str]:
     """Names of the keys known at the place that `steps` lead to from `kind`."""
-    kind = _bare(kind)
+    kind = bare(kind)
     if not steps:
         return list(kind.__struct_fields__) if hasattr(kind, "__struct_fields__") else []
     step, rest = steps[0], steps[1:]
@@ -102,11 +102,11 @@ def _keys_at(kind: Any, steps: list[str]) -> list[str]:
     return _keys_at(hints[step], rest) if step in hints else []
 
 
-def _bare(kind: Any) -> Any:
+def bare(kind: Any) -> Any:
     """The type itself, without Annotated and without `| None`."""
     while typing.get_origin(kind) is typing.Annotated:
         kind = typing.get_args(kind)[0]
     options = [option for option in typing.get_args(kind) if option is not type(None)]
     if typing.get_origin(kind) in (typing.Union, type(int | None)) and len(options) == 1:
-        return _bare(options[0])
+        return bare(options[0])
     return kind
