@@ -195,8 +195,8 @@ async def test_an_interrupted_command_that_may_not_be_repeated_ends_unknown(ledg
 
 
 async def test_a_lease_outlives_a_long_action(ledger: RedisLedger) -> None:
-    """The action ends only after another worker has asked for several times the lease."""
-    policy = ExecutionPolicy(lease_ms=200, act_timeout_s=30.0)
+    """The action ends only after another worker has asked for longer than the lease."""
+    policy = ExecutionPolicy(lease_ms=2000, act_timeout_s=30.0)
     release = asyncio.Event()
     inside = asyncio.Event()
 
@@ -211,7 +211,7 @@ async def test_a_lease_outlives_a_long_action(ledger: RedisLedger) -> None:
     started = asyncio.get_running_loop().time()
 
     async def polled(delay: float) -> None:
-        if asyncio.get_running_loop().time() - started > 1.0:
+        if asyncio.get_running_loop().time() - started > 3.0:
             release.set()
         await asyncio.sleep(delay)
 

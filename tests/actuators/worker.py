@@ -40,7 +40,9 @@ async def main(url: str, namespace: str, acts: str, mode: str) -> None:
     commands = [scale(s, id=f"{t}-{s}", target=t) for t in targets for s in range(1, count + 1)]
     random.shuffle(commands)
     actuator = Append(Path(acts), hang=mode == "hang", repeatable=mode != "one-unrepeatable")
-    policy = ExecutionPolicy(lease_ms=1000, polling=Backoff(base_s=0.002, cap_s=0.05))
+    # Short where the test waits for it to lapse; long where a busy machine must not let it.
+    lease_ms = 60_000 if mode == "all" else 1000
+    policy = ExecutionPolicy(lease_ms=lease_ms, polling=Backoff(base_s=0.002, cap_s=0.05))
     ledger = RedisLedger.from_url(url, namespace=namespace, timeout_s=10.0)
     outcomes = await asyncio.gather(
         *(execute(c, ledger=ledger, actuator=actuator, clock=lambda: 0, policy=policy) for c in commands)
