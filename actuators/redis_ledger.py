@@ -1,6 +1,6 @@
 """The ledger on Redis (or Valkey): each decision is one Lua script, hence atomic.
 
-All keys share one hash tag, so that the scripts also run on a Redis Cluster. The ledger needs a Redis
+All keys share one hash tag: a script may only touch keys of one slot. The ledger needs a Redis
 that keeps what it acknowledged (`appendonly yes`, `appendfsync always`, `maxmemory-policy noeviction`);
 `concerns` says where the server at hand does not.
 """
@@ -13,7 +13,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from actuators.errors import LedgerUnavailable, Refused
 from actuators.ledger import Claim, Pause
@@ -151,7 +151,13 @@ class RedisLedger:
     async def concerns(self) -> list[str]:
         """What in the server's settings could make it forget a claim, each with its remedy."""
         wanted = {"appendonly": "yes", "appendfsync": "always", "maxmemory-policy": "noeviction"}
-        found: Mapping[str, str] = await self._ask(self._redis.config_get(*wanted))
+        try:
+            found: Mapping[Any, Any] = await self._redis.config_get(*wanted)
+        except ResponseError as error:  # not allowed, or a hosted server that keeps its settings to itself
+            words = ", ".join(f"{name} {value}" for name, value in wanted.items())
+            return [f"the server does not tell its settings ({error}); make sure of {words}"]
+        except (RedisError, OSError) as error:
+            raise _unavailable(error) from error
         return [
             f"{name} is {found.get(name)!r}: a claim may be lost; set {name} to {value!r}"
             for name, value in wanted.items()
@@ -174,7 +180,12 @@ class RedisLedger:
         try:
             return await cast("Awaitable[Any]", call)
         except (RedisError, OSError) as error:
-            raise LedgerUnavailable(f"the ledger does not answer: {error or type(error).__name__}") from error
+            raise _unavailable(error) from error
+
+
+def _unavailable(error: Exception) -> LedgerUnavailable:
+    verb = "refuses" if isinstance(error, ResponseError) else "does not answer"
+    return LedgerUnavailable(f"the ledger {verb}: {error or type(error).__name__}")
 
 
 def _field(target: str | None) -> str:

@@ -1,11 +1,13 @@
 """The ledger's decisions, one by one, on a real server."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from redis.asyncio import Redis
 
 from actuators import Claim, LedgerUnavailable, Pause, RedisLedger, Refused
 from schemas import Command, Outcome, Rollback
@@ -273,3 +275,56 @@ async def test_settings_that_may_forget_are_named_with_their_remedy(own_server: 
         "appendfsync is 'everysec': a claim may be lost; set appendfsync to 'always'"
     ]
     await ledger.close()
+
+
+def documented_acl() -> list[str]:
+    page = Path(__file__).parents[2] / "docs" / "actuation.md"
+    (line,) = [line for line in page.read_text().splitlines() if line.startswith("ACL SETUSER")]
+    return line.replace("PASSWORD", "s3cret").split()
+
+
+async def as_tidegate(server: RedisServer, acl: list[str]) -> RedisLedger:
+    async with Redis(port=server.port) as root:
+        await root.execute_command("ACL", "DELUSER", "tidegate")
+        await root.execute_command(*acl)
+        await root.script_flush()
+    return RedisLedger.from_url(f"redis://tidegate:s3cret@127.0.0.1:{server.port}/0")
+
+
+async def use_everything(ledger: RedisLedger, sequence: int) -> None:
+    await ledger.ping()
+    await carry_out(ledger, scale(sequence), "failed")
+    await claim(ledger, scale(sequence + 1))
+    assert await ledger.renew(scale(sequence + 1), holder="worker-1", lease_ms=1000)
+    await ledger.settle(scale(sequence + 1), outcome(scale(sequence + 1)), holder="worker-1")
+    await ledger.outcome(scale(sequence))
+    await ledger.pause("x", by="ana", reason="x", at=1)
+    assert await ledger.pauses()
+    await ledger.resume("x")
+
+
+async def test_the_documented_acl_is_enough(own_server: RedisServer) -> None:
+    ledger = await as_tidegate(own_server, documented_acl())
+    await use_everything(ledger, 1)
+    (concern,) = await ledger.concerns()
+    assert "does not tell its settings" in concern
+    await ledger.close()
+
+
+async def test_each_command_of_the_documented_acl_is_needed_and_named(own_server: RedisServer) -> None:
+    acl = documented_acl()
+    rights = [word for word in acl if word.startswith("+")]
+    assert len(rights) >= 10
+    for number, right in enumerate(rights):
+        ledger = await as_tidegate(own_server, [word for word in acl if word != right])
+        with pytest.raises(LedgerUnavailable, match=f"(?i)refuses.*{right[1:].split('|')[0]}"):
+            await use_everything(ledger, number * 10 + 1)
+        await ledger.close()
+
+
+async def test_another_namespace_is_out_of_reach_under_that_acl(own_server: RedisServer) -> None:
+    await (await as_tidegate(own_server, documented_acl())).close()
+    other = RedisLedger.from_url(f"redis://tidegate:s3cret@127.0.0.1:{own_server.port}/0", namespace="other")
+    with pytest.raises(LedgerUnavailable, match="refuses"):
+        await claim(other, scale(1))
+    await other.close()
