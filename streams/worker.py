@@ -13,7 +13,7 @@ from actuators import Actuator, RedisLedger, make_actuator
 from streams import app as pipeline_app
 from streams.access import client_settings, faust_credentials
 from streams.config import Config
-from streams.config.read import BUILT_IN_ACTUATORS
+from streams.config.read import BUILT_IN_ACTUATOR
 from streams.console import Console, Feed
 from streams.detection import DetectPartition
 from streams.output import Output
@@ -89,9 +89,7 @@ class Worker:
             name: make_actuator(each.kind, each.params, env=self._environ, dry_run=each.dry_run)
             for name, each in self.config.actuators.items()
         }
-        for kind in BUILT_IN_ACTUATORS:
-            if kind not in made:
-                made[kind] = make_actuator(kind, {}, env=self._environ)
+        made.setdefault(BUILT_IN_ACTUATOR, make_actuator(BUILT_IN_ACTUATOR, {}, env=self._environ))
         return {target.name: made[target.actuator] for target in self.config.targets}
 
     def _observe(self, stage: str, outputs: Sequence[Output]) -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from streams.config.keys import Config
 
-BUILT_IN_ACTUATORS = ("noop", "simulated")
+BUILT_IN_ACTUATOR = "noop"
 
 
 class ConfigError(ValueError):
@@ -59,7 +59,7 @@ def _cross_check(config: Config) -> typing.Iterator[str]:
     names = [target.name for target in config.targets]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"targets: two targets are named `{name}`; names are unique"
-    known = [*config.actuators, *BUILT_IN_ACTUATORS]
+    known = [*config.actuators, BUILT_IN_ACTUATOR]
     for target in config.targets:
         if target.actuator not in known:
             yield (
