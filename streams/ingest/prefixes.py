@@ -1,7 +1,7 @@
 """The table of record prefixes that the strict decoder has accepted, each with its series' row.
 
 Open addressing with linear probing over 8-byte slots; a slot holds 32 bits of the hash and the place of an
-entry in one arena, so a look-up misses the cache twice and a prefix takes about 40 bytes beside itself. A
+entry in one arena, so a look-up misses the cache twice and a prefix takes about 44 bytes beside itself. A
 remembered row counts only while the index has not released it.
 """
 
@@ -15,7 +15,7 @@ _U = np.uint64
 _FIRST_SLOTS = 1 << 12
 _FIRST_ARENA = 1 << 16
 _HEADER = 16
-_PROBES = 32
+_PROBES = 128  # at most; a half full table needs them by malice only
 _KEYS = (_U(0xA0761D6478BD642F), _U(0xE7037ED1A0B428DB), _U(0x8EBC6AF09C88C6E3))
 _LOW_HALF = _U(0xFFFFFFFF)
 _HALF = _U(32)
@@ -23,53 +23,62 @@ _ALL = _U(2**64 - 1)
 
 
 class Prefixes:
-    """The table's arrays, and their growth. `count` entries are in use, stale ones included."""
+    """The table's arrays, and their growth up to `most` prefixes; stale ones count until forgotten."""
 
     def __init__(self, most: int) -> None:
-        self._most = most
-        self._refused = 0
+        self.most = most
         self.count = 0
         self.used = 0
         self.slots: NDArray[np.uint64] = np.zeros(_FIRST_SLOTS, dtype=np.uint64)
         self.arena: NDArray[np.uint64] = np.zeros(_FIRST_ARENA // 8, dtype=np.uint64)
+        self._refused = 0
 
     @property
     def nbytes(self) -> int:
         """Bytes held by the arrays, spare room included."""
         return self.slots.nbytes + self.arena.nbytes
 
-    def make_room(self, entries: int, data: int, generation: NDArray[np.uint32]) -> bool:
-        """Room for so many more entries of so many prefix bytes together; False where the table is full.
+    def make_room(self, words: int, wanting: int, generation: NDArray[np.uint32]) -> bool:
+        """Make room for one more prefix, of so many words of the arena; False where the table is full.
 
-        A full table first forgets what the index has released. It is emptied once as many prefixes were
-        refused as it holds: then what it remembers is no longer what comes.
+        `wanting` is how many samples ask for it. A full table forgets what the index has released each time
+        an eighth of `most` asked in vain, and everything once `most` did: what it knows is not what comes.
         """
-        if self.count + entries > self._most:
-            self._forget(generation)
-        if self.count + entries > self._most:
-            self._refused += entries
-            if self._refused < self._most or entries > self._most:
-                return False
-            self.count = self.used = self._refused = 0
-            self.slots[:] = 0
-        words = self.used + data // 8 + entries * (_HEADER // 8 + 1)
-        if words > len(self.arena):
-            arena = np.empty(max(words, len(self.arena) * 3 // 2), dtype=np.uint64)
+        if self.count >= self.most and not self._forget(wanting, generation):
+            return False
+        if self.used + words > len(self.arena):
+            arena = np.empty(self.used + max(words, len(self.arena) // 2), dtype=np.uint64)
             arena[: self.used] = self.arena[: self.used]
             self.arena = arena
-        size = len(self.slots)
-        while (self.count + entries) * 5 > size * 3:
-            size *= 2
-        if size > len(self.slots):
-            self._rebuild(size, generation)
+        if is_crowded(self.count, len(self.slots)):
+            self._relink(2 * len(self.slots), generation)
         return True
 
-    def _forget(self, generation: NDArray[np.uint32]) -> None:
-        self._rebuild(len(self.slots), generation)
+    def _forget(self, wanting: int, generation: NDArray[np.uint32]) -> bool:
+        before = self._refused
+        self._refused += wanting
+        if self._refused >= self.most:
+            self._refused = self.used = 0
+        elif self._refused * 8 // self.most == before * 8 // self.most:
+            return False
+        self._relink(len(self.slots), generation)
+        return self.count < self.most
 
-    def _rebuild(self, size: int, generation: NDArray[np.uint32]) -> None:
+    def _relink(self, size: int, generation: NDArray[np.uint32]) -> None:
         self.slots = np.zeros(size, dtype=np.uint64)
         self.count, self.used = _relink(self.slots, self.arena, self.used, generation)
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def is_crowded(count, slots):  # type: ignore[no-untyped-def]
+    """Whether one more entry needs a larger table: above a half, probes become long."""
+    return (count + 1) * 2 > slots
+
+
+@njit(cache=True, nogil=True, forceinline=True)
+def words_of(length):  # type: ignore[no-untyped-def]
+    """Words of the arena that a prefix of `length` bytes takes, its header included."""
+    return _HEADER // 8 + ((length + 7) >> 3)
 
 
 @njit(cache=True, nogil=True, forceinline=True)
@@ -177,7 +186,7 @@ def _relink(slots, arena, used, generation):  # type: ignore[no-untyped-def]
     entry = np.int64(0)
     while entry < used:
         length = np.int64(arena[entry + 1])
-        words = _HEADER // 8 + ((length + 7) >> 3)
+        words = words_of(length)
         row = np.int64(arena[entry] & _LOW_HALF)
         if _U(generation[row]) == arena[entry] >> _HALF:
             for i in range(words):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from streams.ingest.batch import Columns
 from streams.ingest.limits import Limits
 from streams.ingest.machine import prefetch
-from streams.ingest.prefixes import Prefixes, find, hash_bytes, insert
+from streams.ingest.prefixes import Prefixes, find, hash_bytes, insert, is_crowded, words_of
 from streams.ingest.shape import PADDING, elements
 
 _SHORTEST = 16  # bytes that one sample of the shape takes at least
@@ -97,24 +97,26 @@ class Scanner:
         table = self._prefixes
         records = np.fromiter(rows, np.int64, len(rows))
         counts = np.fromiter(map(len, rows.values()), np.int64, len(rows))
-        total = int(counts.sum())
-        size = int((self._poll.offsets[records + 1] - self._poll.offsets[records]).sum())
-        if not table.make_room(total, size, generation):
-            return
-        flat = np.fromiter((row for some in rows.values() for row in some), np.int64, total)
-        added, table.used = _learn(
-            self._poll.data,
-            self._poll.offsets,
-            records,
-            counts,
-            flat,
-            *self._bounds[1:],
-            table.slots,
-            table.arena,
-            table.used,
-            generation,
-        )
-        table.count += added
+        flat = np.fromiter((row for some in rows.values() for row in some), np.int64, int(counts.sum()))
+        done = 0
+        while True:
+            done, table.count, table.used, words = _learn(
+                self._poll.data,
+                self._poll.offsets,
+                records,
+                counts,
+                flat,
+                done,
+                *self._bounds[1:],
+                table.slots,
+                table.arena,
+                table.count,
+                table.used,
+                table.most,
+                generation,
+            )
+            if not words or not table.make_room(words, int(counts[done:].sum()), generation):
+                return
 
 
 @njit(cache=True, nogil=True)
@@ -231,23 +233,26 @@ def _settle(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _learn(  # type: ignore[no-untyped-def]
-    data, offsets, records, counts, rows, earliest, latest, slots, arena, used, generation
+    data, offsets, records, counts, rows, done, earliest, latest, slots, arena, count, used, most, generation
 ):
+    """Add the prefixes of `records` from position `done` on.
+
+    Returns where it stopped, the table's count and used words, and how many words the next prefix lacks, 0 at
+    the end. What was added before that is found again when its record is gone through once more.
+    """
     base = data.ctypes.data
-    most = 1
-    for i in range(records.shape[0]):
-        most = max(most, (offsets[records[i] + 1] - offsets[records[i]]) // _SHORTEST + 1)
-    time = np.empty(most, np.int64)
-    value = np.empty(most)
-    prefix = np.empty(most, np.int64)
-    length = np.empty(most, np.int64)
-    added = 0
-    first = 0
-    for i in range(records.shape[0]):
-        start, end = base + offsets[records[i]], base + offsets[records[i] + 1]
+    room = 1
+    for i in range(done, records.shape[0]):
+        room = max(room, (offsets[records[i] + 1] - offsets[records[i]]) // _SHORTEST + 1)
+    time = np.empty(room, np.int64)
+    value = np.empty(room)
+    prefix = np.empty(room, np.int64)
+    length = np.empty(room, np.int64)
+    first = counts[:done].sum()
+    for i in range(done, records.shape[0]):
         found = elements(
-            start,
-            end,
+            base + offsets[records[i]],
+            base + offsets[records[i] + 1],
             earliest,
             latest,
             time.ctypes.data,
@@ -256,10 +261,12 @@ def _learn(  # type: ignore[no-untyped-def]
             length.ctypes.data,
             0,
         )
-        if found == counts[i]:
-            for k in range(found):
-                before = used
-                used = insert(prefix[k], length[k], rows[first + k], slots, arena, used, generation)
-                added += used > before
+        for k in range(found if found == counts[i] else 0):
+            words = words_of(length[k])
+            if used + words > arena.shape[0] or is_crowded(count, slots.shape[0]) or count >= most:
+                return i, count, used, words
+            before = used
+            used = insert(prefix[k], length[k], rows[first + k], slots, arena, used, generation)
+            count += used > before
         first += counts[i]
-    return added, used
+    return records.shape[0], count, used, 0

@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -17,6 +19,14 @@ from tests.ingest.records import NOW, records
 
 LIMITS = Limits(max_series=12, max_prefixes=16, max_age_ms=1_000_000, max_record_bytes=2_000)
 
+T = TypeVar("T")
+
+
+def mostly(usual: st.SearchStrategy[T], odd: st.SearchStrategy[T]) -> st.SearchStrategy[T]:
+    """One in sixteen is odd: a record is the product of many draws, and some have to be sound throughout."""
+    return st.integers(0, 15).flatmap(lambda n: odd if n == 7 else usual)
+
+
 numbers = st.one_of(
     st.floats(allow_nan=False, allow_infinity=False).map(repr),
     st.integers(-(10**25), 10**25).map(str),
@@ -31,34 +41,32 @@ times = st.one_of(
         ["0", "-1", "01", "1.0", "1e3", "null", '"2023-11-14T22:13:20Z"', "9" * 18, "9" * 19, "true"]
     ),
 )
+sound_numbers = st.floats(-1e9, 1e9).map(repr) | st.integers(-(10**6), 10**6).map(str)
+sound_times = st.integers(NOW - 1_000_000, NOW + 600_000).map(str)
 # Few names, so that records share prefixes; odd ones, so that a prefix can lie about its structure.
-strings = st.sampled_from(
-    ["a", "b", "ts", "value", 'x"ts', '"ts":1,"value":2}', "é", "\\", "}", "],[{", "metric"]
-)
-spaces = st.sampled_from(["", "", "", " ", "  ", "\n"])
+odd_strings = st.sampled_from(['x"ts', '"ts":1,"value":2}', "\\", "}", "],[{", "", "é", "=", "ts\\u0000"])
+strings = mostly(st.sampled_from(["a", "b", "ts", "value", "metric"]), odd_strings)
+gaps = st.sampled_from([("", ""), (" ", " "), ("", " ")])
+odd_gaps = st.sampled_from([("\n", ""), ("  ", " "), (" ", "\t")])
 
 
 @st.composite
 def samples(draw: st.DrawFn) -> str:
     """Text of one sample: mostly in the usual order, sometimes with repeated, unknown or reordered fields."""
     ascii_only = draw(st.booleans())
-    labels = draw(st.lists(st.tuples(strings, strings), max_size=2))
+    labels = draw(st.lists(st.tuples(strings, strings | odd_strings), max_size=2))
     pairs = ",".join(f"{json.dumps(k, ensure_ascii=ascii_only)}:{json.dumps(v)}" for k, v in labels)
     fields = [("metric", json.dumps(draw(strings))), ("labels", f"{{{pairs}}}")]
-    fields += [("ts", draw(times)), ("value", draw(numbers))]
-    if draw(st.integers(0, 3)) == 0:
-        extra = st.tuples(
-            st.sampled_from(["ts", "value", "metric", "schema", "unit"]), numbers | times | strings
-        )
+    fields += [("ts", draw(mostly(sound_times, times))), ("value", draw(mostly(sound_numbers, numbers)))]
+    if draw(mostly(st.just(False), st.just(True))):
+        extra = st.tuples(st.sampled_from(["ts", "value", "metric", "schema", "unit"]), numbers | times)
         fields = draw(st.permutations(fields + draw(st.lists(extra, max_size=2))))
-    comma, colon = f",{draw(spaces)}", f":{draw(spaces)}"
-    return "{" + comma.join(f'"{name}"{colon}{value}' for name, value in fields) + "}"
+    comma, colon = draw(mostly(gaps, odd_gaps))
+    return "{" + f",{comma}".join(f'"{name}":{colon}{value}' for name, value in fields) + "}"
 
 
-values = st.one_of(
-    samples(),
-    st.lists(samples(), max_size=4).flatmap(lambda some: spaces.map(lambda s: f"[{f',{s}'.join(some)}]")),
-).map(str.encode)
+lists = st.tuples(st.lists(samples(), max_size=4), mostly(st.sampled_from([",", ", "]), st.just(",\n")))
+values = (samples() | lists.map(lambda parts: f"[{parts[1].join(parts[0])}]")).map(str.encode)
 
 
 @st.composite
@@ -71,7 +79,7 @@ def polls(draw: st.DrawFn) -> list[list[bytes | None]]:
     def damaged(draw: st.DrawFn) -> bytes | None:
         value = bytearray(draw(pieces))
         at = draw(st.integers(0, len(value)))
-        kind = draw(st.sampled_from(["keep", "cut", "splice", "insert", "change", "tombstone"]))
+        kind = draw(st.sampled_from(["keep", "digit", "cut", "splice", "insert", "change", "tombstone"]))
         if kind == "cut":
             del value[at:]
         elif kind == "splice":
@@ -83,6 +91,8 @@ def polls(draw: st.DrawFn) -> list[list[bytes | None]]:
             )
         elif kind == "change" and at < len(value):
             value[at] = draw(st.integers(0, 255))
+        elif kind == "digit":
+            value = bytearray(re.sub(rb"\d(?=[}\]]*$)", draw(numbers).encode(), bytes(value)))
         elif kind == "tombstone":
             return None
         return bytes(value)
