@@ -48,7 +48,7 @@ class KubernetesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     targets: dict[str, Place] = msgspec.field(default_factory=dict)
     release_label: str = "app.kubernetes.io/version"
     timeout_s: float = 5.0
-    attempts: int = 5
+    attempts: int = 8
     backoff_base_s: float = 0.2
     backoff_cap_s: float = 5.0
     retry_after_cap_s: float = 30.0

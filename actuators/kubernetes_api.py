@@ -96,7 +96,8 @@ async def call(request: Callable[[], Awaitable[T]], *, timeout_s: float) -> T:
 def judge(response: httpx2.Response) -> Exception:
     """What an answer of the API server that is no success means to the caller."""
     code = response.status_code
-    said = f"the API server answers {code}: {_message(response)}"
+    call_made = f"{response.request.method} {response.request.url.path}"
+    said = f"the API server answers {code} to {call_made}: {_message(response)}"
     if code in {409, 429} or code >= 500:
         asked = response.headers.get("Retry-After", "")
         return AgainError(

@@ -107,7 +107,7 @@ async def test_the_wait_that_the_server_asks_for_is_kept(tmp_path: Path) -> None
 async def test_attempts_end_with_the_last_reason(tmp_path: Path) -> None:
     async with receiving(api(503)) as receiver:
         actuator = await hands(receiver.url, tmp_path, attempts=3)
-        with pytest.raises(Unavailable, match=r"answers 503: told so, after 3 attempts") as caught:
+        with pytest.raises(Unavailable, match=r"answers 503 to GET .*: told so, after 3 attempts") as caught:
             await actuator.replicas("checkout")
         await actuator.close()
     assert caught.value.attempts == 3
