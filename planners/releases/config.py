@@ -55,9 +55,10 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     promoted by evidence. Metrics that are not listed are judged by their observations' kind with the
     defaults of `MetricSpec`; with `only_listed` they are ignored.
 
-    No verdict falls before `min_steps` steps with both arms. After `bake_steps` such steps a release is
-    promoted when every metric's harm is bounded by `bake_margin`; before that only when every metric's
-    harm is bounded by its own margin. `bake_steps` None leaves promotion to the evidence alone.
+    No verdict falls before `min_steps` steps with both arms. A release is promoted when every metric's harm
+    is bounded by its margin. Where traffic is too thin for that, `bake_steps` sets a term: after so many
+    steps it is promoted when no metric's evidence speaks for harm and each is bounded by `bake_margin`.
+    None, the default, leaves promotion to the evidence alone.
     Without a control a release is promoted after `bake_ticks` ticks at the earliest, as only time can show.
 
     Without a verdict `timeout_ms` after the start, the verdict is `on_timeout`. Its default, "continue",
@@ -69,7 +70,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     error: Share = 0.01
     promote_error: Share = 0.05
     min_steps: Annotated[int, msgspec.Meta(ge=1)] = 2
-    bake_steps: Annotated[int, msgspec.Meta(ge=1)] | None = 200
+    bake_steps: Annotated[int, msgspec.Meta(ge=1)] | None = None
     bake_ticks: Annotated[int, msgspec.Meta(ge=1)] = 30
     bake_margin: Positive = 1.0
     timeout_ms: Annotated[int, msgspec.Meta(gt=0)] = 6 * 3_600_000

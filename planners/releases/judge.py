@@ -18,7 +18,7 @@ from planners.releases.verdict import Finding, MetricVerdict, Verdict
 Test = RateTest | CountTest | QuantileTest | PairedTest | BeforeAfterTest
 
 # Of the error budget, what is kept back for metrics that first report after the first step.
-_RESERVE = 0.1
+_RESERVE = 0.05
 
 
 class _Watched(msgspec.Struct):
@@ -220,8 +220,8 @@ class ReleaseJudge(msgspec.Struct):
         return bool(advisory) and sum(weight[name] for name in found) >= sum(weight.values()) / 2
 
     def _suspected(self, evidence: dict[str, float]) -> bool:
-        """Whether any metric shows a tenth of the evidence that a rollback needs."""
-        return any(value >= math.log(0.1 / self.config.error) for value in evidence.values())
+        """Whether any metric's evidence speaks for harm at all; without harm it falls with time."""
+        return any(value > 0 for value in evidence.values())
 
     def _safe(self, watched: _Watched, index: int) -> bool:
         if watched.steps < self.config.min_steps:

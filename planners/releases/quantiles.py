@@ -1,9 +1,10 @@
-"""Sequential test of a distribution at several quantiles: latencies of a canary and its concurrent control.
+"""Sequential test of a distribution at several quantiles: latencies of a canary beside its control.
 
-Per step the values of both arms are pooled and the values above the pool's quantile are counted. Where the
-arms are alike, the canary's number among them is hypergeometric: the labels are exchangeable given the
-pooled values (Fisher 1935; Lehmann 1975, "Nonparametrics"), whatever the distribution, and it may change
-from step to step. A heavier tail, a shifted body or both move some level's number. Evidence is averaged
+Per step the values of both arms beyond a threshold are counted. Where the arms are alike, the canary's
+number among them is hypergeometric: given the pooled values of the step, the labels are exchangeable
+(Fisher 1935; Lehmann 1975, "Nonparametrics"), whatever the distribution, and it may change from step to
+step. The thresholds are quantiles of the pool of this step and recent ones, so they never look at the
+labels of this step. A heavier tail, a shifted body or both move some level's number. Evidence is averaged
 over the levels, so that no correction for their number is lost. Method: `ratio`.
 """
 
@@ -21,7 +22,9 @@ from planners.releases.ratio import RatioEvidence, log_sum_exp
 
 Floats = NDArray[np.float64]
 
-LEVELS = (0.5, 0.9, 0.99)
+LEVELS = (0.5, 0.9, 0.99, 0.998)
+# Values of each arm that are remembered, so that thin steps still have a tail to speak of.
+_RECENT = 1000
 
 
 class QuantileTest(msgspec.Struct, tag="values"):
@@ -29,7 +32,7 @@ class QuantileTest(msgspec.Struct, tag="values"):
 
     Tolerance and margins are relative sizes: the control's values are scaled up by them before pooling,
     so that the test asks for more harm than that. One `RatioEvidence` per level for harm, and one per
-    level and margin for safety.
+    level and margin for safety. `recent` are the last values of both arms, higher being worse.
     """
 
     harm: str
@@ -37,6 +40,8 @@ class QuantileTest(msgspec.Struct, tag="values"):
     margins: tuple[float, ...]
     worse: list[RatioEvidence]
     bounded: list[list[RatioEvidence]]
+    recent_canary: list[float] = msgspec.field(default_factory=list)
+    recent_control: list[float] = msgspec.field(default_factory=list)
     canary: int = 0
     control: int = 0
 
@@ -52,9 +57,11 @@ class QuantileTest(msgspec.Struct, tag="values"):
         """Learn one step of both arms, each with at least one value."""
         sign = 1.0 if self.harm == "up" else -1.0
         ours, theirs = sign * np.asarray(canary.values), sign * np.asarray(control.values)
-        self._learn(self.worse, ours, _allow(theirs, self.tolerance))
+        self.recent_canary = [*self.recent_canary, *ours.tolist()][-_RECENT:]
+        self.recent_control = [*self.recent_control, *theirs.tolist()][-_RECENT:]
+        self._learn(self.worse, ours, theirs, self.tolerance)
         for margin, tests in zip(self.margins, self.bounded, strict=True):
-            self._learn(tests, ours, _allow(theirs, margin))
+            self._learn(tests, ours, theirs, margin)
         self.canary += len(ours)
         self.control += len(theirs)
 
@@ -80,15 +87,18 @@ class QuantileTest(msgspec.Struct, tag="values"):
     def _loudest(self) -> int:
         return int(np.argmax([test.log_harm() for test in self.worse]))
 
-    @staticmethod
-    def _learn(tests: list[RatioEvidence], ours: Floats, theirs: Floats) -> None:
+    def _learn(self, tests: list[RatioEvidence], ours: Floats, theirs: Floats, allowed: float) -> None:
+        """Learn a step at each level, the control's values being `allowed` larger than they are."""
+        theirs = _enlarge(theirs, allowed)
         pool = np.concatenate([ours, theirs])
+        if len(pool) < _RECENT:
+            past = _enlarge(np.asarray(self.recent_control), allowed)
+            pool = np.concatenate([np.asarray(self.recent_canary), past])
         pool.sort()
         for level, test in zip(LEVELS, tests, strict=True):
-            beyond = max(1, round((1 - level) * len(pool)))
-            threshold = pool[-beyond - 1] if beyond < len(pool) else pool[0]
+            threshold = pool[max(len(pool) - 1 - max(1, round((1 - level) * len(pool))), 0)]
             canary = int((ours > threshold).sum())
-            events = len(pool) - int(np.searchsorted(pool, threshold, side="right"))
+            events = canary + int((theirs > threshold).sum())
             test.add(canary, events, partial(_partition, events, len(ours), len(theirs)))
 
 
@@ -96,7 +106,7 @@ def _partition(events: int, canary: int, control: int, log_ratios: Floats) -> Fl
     return hypergeometric(log_ratios, events, canary, control)
 
 
-def _allow(values: Floats, tolerance: float) -> Floats:
+def _enlarge(values: Floats, tolerance: float) -> Floats:
     """Values a relative `tolerance` larger; negative ones move towards zero."""
     if not tolerance:
         return values

@@ -26,7 +26,7 @@ LogPartition = Callable[[Floats], Floats]
 # How much beyond the boundary an alternative lies, and how much it is expected. The weights are a
 # log-normal around a ratio of 3: regressions worth a rollback in minutes are large, small ones take longer.
 _BEYOND: Floats = np.exp(np.linspace(math.log(1.1), math.log(24.0), 16))
-_WEIGHTS: Floats = np.exp(-0.5 * ((np.log(_BEYOND) - math.log(3.0)) / 1.0) ** 2)
+_WEIGHTS: Floats = np.exp(-0.5 * ((np.log(_BEYOND) - math.log(3.0)) / 0.6) ** 2)
 _LOG_WEIGHTS: Floats = np.log(_WEIGHTS / _WEIGHTS.sum())
 # Bounding harm is about small differences, so there the weights do not favour large ones.
 _WITHIN: Floats = np.exp(-np.linspace(math.log(1.05), math.log(4.0), 12))
