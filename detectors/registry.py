@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 
 from detectors.ewma_z import ewma_z_bank
 from detectors.port import Bank, UnknownDetectorError
+from detectors.river_bank import PREFIXES as RIVER_PREFIXES
+from detectors.river_bank import known_river_models, river_bank
 from detectors.tidegate import tidegate_bank
 
 DEFAULT_MODEL = "tidegate"
@@ -14,7 +16,12 @@ _NATIVE: Mapping[str, Callable[..., Bank]] = {"tidegate": tidegate_bank, "ewma-z
 
 
 def known_models() -> tuple[str, ...]:
-    """Names that `make_bank` takes, River's aside."""
+    """The names that `make_bank` takes: native ones, then River's."""
+    return (*_NATIVE, *known_river_models())
+
+
+def native_models() -> tuple[str, ...]:
+    """The names of the native detectors: columnar, compiled, dumped without a key."""
     return tuple(_NATIVE)
 
 
@@ -39,11 +46,11 @@ def make_bank(
         raise ValueError(
             f"alarms_per_series_day is {alarms_per_series_day}, expected more than 0 and below 1440"
         )
+    if model.startswith(RIVER_PREFIXES):
+        return river_bank(model, params or {}, alarms_per_series_day=alarms_per_series_day, key=key)
     if model not in _NATIVE:
         known = ", ".join(known_models())
-        raise UnknownDetectorError(
-            f"unknown detector {model!r}: known are {known} and river.anomaly.*, river.drift.*"
-        )
+        raise UnknownDetectorError(f"unknown detector {model!r}: known are {known}")
     build = _NATIVE[model]
     given = dict(params or {})
     accepted = [name for name in inspect.signature(build).parameters if name != "alarms_per_series_day"]

@@ -1,6 +1,7 @@
 """The compiled pass over a batch: test each sample against its series' state, then learn it.
 
-Everything compiled lives in this file, because Numba's cache on disk follows the file of the caller only.
+Everything compiled lives in this one file: Numba's cache on disk looks at the caller's file only, so a
+callee elsewhere could change unnoticed.
 """
 
 import math
@@ -11,11 +12,14 @@ from numba import njit
 
 from detectors.columnar import Batch, Columns, Table
 from detectors.port import F64
+from detectors.prefetch import prefetch_row
+from detectors.tidegate.layout import HOURS, HOURS_OF_WEEK, MEDIAN, PATTERN_BITS, RECENT, SYMBOLS
 
 WARM = 24  # samples before the first verdict
 HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 
+AHEAD = 4  # samples whose state is fetched early
 Row = Any  # a record of LAYOUT, by reference
 
 # Deviations: from the slow level, from the last sample, from the level of the hour of day.
@@ -51,7 +55,7 @@ NOTABLE = 0.2  # weighted margin of score 0.5
 
 # Patterns: means of 8 and 24 samples, quantised, 4 and 2 in a row; strength per decade of rarity.
 SHORT, SHORT_LENGTH, SHORT_LEVELS, SHORT_WEIGHT = 8, 4, 12, 0.05
-LONG, LONG_LENGTH, LONG_LEVELS, LONG_WEIGHT = 24, 2, 6, 0.065
+LONG, LONG_LENGTH, LONG_LEVELS, LONG_WEIGHT = RECENT, 2, 6, 0.065
 FIRST_PATTERN = 20
 NOVELTY_RATE = 0.01
 FULL = 0.7  # of a dictionary's bits; beyond it a new pattern evicts an old one
@@ -67,116 +71,120 @@ def update(table: Table, batch: Batch, settings: F64, out: Columns) -> None:
     feature = np.zeros(6)
     residual = np.zeros(3)
     statistic = np.zeros(3)
-    for i in range(len(batch.rows)):
+    count = len(batch.rows)
+    for i in range(count):
+        if i + AHEAD < count:
+            prefetch_row(table, batch.rows[i + AHEAD])
         if math.isnan(batch.values[i]):
             continue
         s = table[batch.rows[i]]
-        time = batch.times[i]
-        if s.count == 0:
-            _start(s, batch.values[i])
-        elif time > s.last_time:
-            gap = np.float64(time - s.last_time)
-            if s.cadence == 0.0:
-                s.cadence = gap
-            s.cadence += max(-0.1 * s.cadence, min(0.1 * s.cadence, gap - s.cadence))
+        _advance(s, batch.times[i], batch.values[i])
         value = np.float64(np.float32(batch.values[i] - s.origin))
-        hour = (time // HOUR_MS) % 24
-        hour_of_week = (time // HOUR_MS) % 168
-        if s.hour_count[hour] == 0:
-            s.hour[hour] = s.slow
-
-        residual[0] = value - s.slow
-        residual[1] = value - s.last
-        residual[2] = value - s.hour[hour]
-        s.drift += DRIFT_RATE * (value - s.drift)
-        s.variability += VARIABILITY_RATE * (abs(residual[1]) - s.variability)
-        feature[0] = value
-        feature[1] = value - _median(s) if s.count > 0 else 0.0
-        feature[2] = residual[2]
-        feature[3] = value - _decode(s.week[hour_of_week]) if s.week[hour_of_week] != 0 else 0.0
-        feature[4] = s.drift
-        feature[5] = s.variability
-
-        warm = s.count >= WARM
+        hour = (batch.times[i] // HOUR_MS) % 24
+        hour_of_week = (batch.times[i] // HOUR_MS) % HOURS_OF_WEEK
         span = np.float64(s.high[0]) - s.low[0]
-        strongest = 0.0
-        for c in range(3):
-            size = max(np.float64(s.deviation[c]), SIZE_FLOOR * span)
-            weight = JUMP_WEIGHT if c == 1 else 1.0
-            if size > 0.0:
-                statistic[c] = weight * abs(residual[c]) / size
-            else:
-                statistic[c] = FIRST_SURPRISE if residual[c] != 0.0 else 0.0
-            strongest = max(strongest, statistic[c])
+        _residuals(s, value, hour, hour_of_week, residual, feature)
+        strongest = _statistics(s, residual, span, statistic)
         share = min(LARGEST_SHARE, RATE_CORRECTION * settings[0] * s.cadence / DAY_MS)
         threshold = s.tail_start + s.tail_mean * math.log(max(s.tail_share / max(share, 1e-12), 1.0))
-
-        record = 0.0
-        for c in range(6):
-            strength = _margin(s, c, feature[c]) if warm else 0.0
-            strength *= RECORD_WEIGHTS[c]
-            out.evidence[i, 3 + c] = strength / (strength + NOTABLE)
-            record = max(record, strength)
-        s.recent[s.count % 24] = value
+        s.recent[s.count % RECENT] = value
         _quantise(s, span)
-        for c in range(2):
-            strength = _novelty(s, c) if s.count >= FIRST_PATTERN else 0.0
-            strength = strength if warm else 0.0
-            out.evidence[i, 9 + c] = strength / (strength + NOTABLE)
-            record = max(record, strength)
-        record = _rest(s, record)
+        record = _rest(s, _surprise(s, i, feature, out))
 
-        out.score[i] = 0.0
         alarm = False
-        if warm:
+        out.score[i] = 0.0
+        if s.count >= WARM:
             alarm = strongest >= threshold
             out.learning[i] = False
             out.alarm[i] = alarm
             for c in range(3):
                 out.evidence[i, c] = statistic[c] / threshold
-            alarming = strongest / threshold
-            out.score[i] = max(record / (record + NOTABLE), DEVIATION_SCORE * alarming / (1.0 + alarming))
+            ordinary = DEVIATION_SCORE * strongest / (strongest + threshold)
+            out.score[i] = max(record / (record + NOTABLE), ordinary)
             _band(s, i, out, hour, threshold, span)
             _calibrate(s, strongest, threshold, alarm, share)
         s.streak = min(s.streak + 1.0, 80.0) if alarm else _cool(s.streak)
 
         _learn_deviations(s, residual, span, hour)
         _learn_records(s, feature)
-        week = _decode(s.week[hour_of_week])
-        if s.week[hour_of_week] == 0:
-            week = value
-        else:  # the second weight is that of a plain mean over the weeks so far
-            week += max(WEEK_RATE, min(0.5, 168.0 / (s.count + 1.0))) * (value - week)
-        s.week[hour_of_week] = _encode(week)
+        _learn_week(s, value, hour_of_week)
         _order(s, value)
         s.last = value
-        s.last_time = time
         s.count += 1
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _start(s: Row, value: float) -> None:
-    """Begin a series at its first value."""
-    s.origin = value
-    s.tail_start, s.tail_mean, s.tail_share, s.tail_seen = TAIL_START, TAIL_MEAN, TAIL_SHARE, TAIL_SEEN
-    s.since_alarm = EPISODE + 1.0
+def _advance(s: Row, time: int, value: float) -> None:
+    """Begin a series at its first value, or learn its cadence."""
+    if s.count == 0:
+        s.origin = value
+        s.tail_start, s.tail_mean, s.tail_share, s.tail_seen = TAIL_START, TAIL_MEAN, TAIL_SHARE, TAIL_SEEN
+        s.since_alarm = EPISODE + 1.0
+    elif time > s.last_time:
+        gap = np.float64(time - s.last_time)
+        if s.cadence == 0.0:
+            s.cadence = gap
+        s.cadence += max(-0.1 * s.cadence, min(0.1 * s.cadence, gap - s.cadence))
+    s.last_time = time
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _median(s: Row) -> float:
-    """The (upper) median of the newest samples, the current one not among them."""
-    return np.float64(s.ordered[min(s.count, 16) // 2])
+def _residuals(s: Row, value: float, hour: int, hour_of_week: int, residual: F64, feature: F64) -> None:
+    """Fill the deviations' residuals and the records' features; moves the two short averages."""
+    if s.hour_count[hour] == 0:
+        s.hour[hour] = s.slow
+    residual[0] = value - s.slow
+    residual[1] = value - s.last
+    residual[2] = value - s.hour[hour]
+    s.drift += DRIFT_RATE * (value - s.drift)
+    s.variability += VARIABILITY_RATE * (abs(residual[1]) - s.variability)
+    feature[0] = value
+    feature[1] = value - s.ordered[min(s.count, MEDIAN) // 2] if s.count > 0 else 0.0  # from the median
+    feature[2] = residual[2]
+    feature[3] = value - _decode(s.week[hour_of_week]) if s.week[hour_of_week] != 0 else 0.0
+    feature[4] = s.drift
+    feature[5] = s.variability
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _statistics(s: Row, residual: F64, span: float, statistic: F64) -> float:
+    """Residuals in units of their usual size; returns the largest."""
+    for c in range(3):
+        size = max(np.float64(s.deviation[c]), SIZE_FLOOR * span)
+        if size > 0.0:
+            statistic[c] = (JUMP_WEIGHT if c == 1 else 1.0) * abs(residual[c]) / size
+        else:
+            statistic[c] = FIRST_SURPRISE if residual[c] != 0.0 else 0.0
+    largest: float = max(statistic[0], statistic[1], statistic[2])
+    return largest
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _surprise(s: Row, i: int, feature: F64, out: Columns) -> float:
+    """The strongest record or new pattern, 0 where there is none or the series is still young."""
+    largest = 0.0
+    warm = s.count >= WARM
+    for c in range(6):
+        strength = RECORD_WEIGHTS[c] * _margin(s, c, feature[c]) if warm else 0.0
+        out.evidence[i, 3 + c] = strength / (strength + NOTABLE)
+        largest = max(largest, strength)
+    for c in range(2):
+        strength = _novelty(s, c) if s.count >= FIRST_PATTERN else 0.0
+        strength = strength if warm else 0.0
+        out.evidence[i, 9 + c] = strength / (strength + NOTABLE)
+        largest = max(largest, strength)
+    return largest
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _order(s: Row, value: float) -> None:
     """Put the current value into the sorted window and take the oldest out."""
-    size = min(s.count, 16)
+    size = min(s.count, MEDIAN)
     place = size
-    if size == 16:
-        oldest = s.recent[(s.count - 16) % 24]
+    if size == MEDIAN:
+        oldest = s.recent[(s.count - MEDIAN) % RECENT]
         place = 0
-        while place < 15 and s.ordered[place] != oldest:
+        while place < MEDIAN - 1 and s.ordered[place] != oldest:
             place += 1
     while place > 0 and s.ordered[place - 1] > value:
         s.ordered[place] = s.ordered[place - 1]
@@ -222,11 +230,11 @@ def _quantise(s: Row, span: float) -> None:
     """The newest symbols: the short mean by its place in the range, the long one by deviations."""
     short = 0.0
     for back in range(SHORT):
-        short += s.recent[(s.count - back) % 24]
+        short += s.recent[(s.count - back) % RECENT]
     total = 0.0
-    for k in range(24):
+    for k in range(RECENT):
         total += s.recent[k]
-    at = s.count % 32
+    at = s.count % SYMBOLS
     place = (short / SHORT - s.low[0]) / span * SHORT_LEVELS if span > 0.0 else 0.0
     s.symbols[0, at] = math.floor(max(-1.0, min(SHORT_LEVELS + 1.0, place)) + 0.5)
     place = (total / LONG - s.mean[0]) / s.scale[0] if s.scale[0] > 0.0 else 0.0
@@ -243,9 +251,9 @@ def _novelty(s: Row, c: int) -> float:
         return 0.0
     key = np.uint64(1469598103934665603)
     for k in range(length):
-        symbol = np.uint64(np.int64(s.symbols[c, (s.count - k * stride) % 32]) + 64)
+        symbol = np.uint64(np.int64(s.symbols[c, (s.count - k * stride) % SYMBOLS]) + 64)
         key = (key ^ symbol) * np.uint64(1099511628211)  # FNV-1a (Fowler, Noll, Vo 1991)
-    bit = np.int64((key ^ (key >> np.uint64(29))) % np.uint64(1024))
+    bit = np.int64((key ^ (key >> np.uint64(29))) % np.uint64(PATTERN_BITS))
     new = (s.seen[c, bit >> 3] >> (bit & 7)) & 1 == 0
     strength = 0.0
     if new:
@@ -253,7 +261,7 @@ def _novelty(s: Row, c: int) -> float:
         strength = -weight * math.log10(s.novelty[c] + 1.0 / (s.count + 1.0))
         s.seen[c, bit >> 3] |= 1 << (bit & 7)
         s.filled[c] += 1
-        if s.filled[c] > FULL * 1024:
+        if s.filled[c] > FULL * PATTERN_BITS:
             _evict(s, c, bit)
     rate = max(1.0 / (s.count - first + 1.0), NOVELTY_RATE)
     s.novelty[c] += rate * ((1.0 if new else 0.0) - s.novelty[c])
@@ -261,11 +269,11 @@ def _novelty(s: Row, c: int) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _evict(s: Row, c: int, keep: int) -> None:
+def _evict(s: Row, c: int, keep: Any) -> None:
     """Clear the next set bit of a dictionary, in turn."""
     at = np.int64(s.hand[c])
     while True:
-        at = (at + 1) % 1024
+        at = (at + 1) % PATTERN_BITS
         if at != keep and (s.seen[c, at >> 3] >> (at & 7)) & 1 == 1:
             break
     s.seen[c, at >> 3] &= ~(1 << (at & 7))
@@ -350,6 +358,16 @@ def _learn_deviations(s: Row, residual: F64, span: float, hour: int) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _learn_week(s: Row, value: float, hour_of_week: int) -> None:
+    """Move the level of this hour of the week: a plain mean over the first weeks, then a slow average."""
+    level = value
+    if s.week[hour_of_week] != 0:
+        level = _decode(s.week[hour_of_week])
+        level += max(WEEK_RATE, min(0.5, HOURS_OF_WEEK / (s.count + 1.0))) * (value - level)
+    s.week[hour_of_week] = _encode(level)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _band(s: Row, i: int, out: Columns, hour: int, threshold: float, span: float) -> None:
     """The expected value, of the best of the three levels, and the band outside of which is alarm."""
     lower, upper = -np.inf, np.inf
@@ -372,12 +390,12 @@ def _band(s: Row, i: int, out: Columns, hour: int, threshold: float, span: float
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _encode(value: float) -> int:
+def _encode(value: float) -> Any:
     """The upper half of a float32, rounded (bfloat16); never 0, which means unseen."""
     bits = np.float32(value).view(np.uint32) + np.uint32(0x8000)
     return max(np.uint16(bits >> np.uint32(16)), np.uint16(1))
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _decode(half: int) -> float:
+def _decode(half: int) -> Any:
     return np.float64(np.uint32(np.uint32(half) << np.uint32(16)).view(np.float32))
