@@ -137,7 +137,8 @@ class RiverBank:
         strength = 0.0
         if state.quantiles is not None:
             middle, threshold = (quantile.get() or 0.0 for quantile in state.quantiles)
-            if threshold > middle and score > middle:
+            constant = state.high[0] == state.low[0]  # whatever the hour does to the model
+            if not constant and threshold > middle and score > middle:
                 strength = (score - middle) / (threshold - middle)
         if state.first_score is None:
             state.first_score = score

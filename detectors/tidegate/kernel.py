@@ -80,7 +80,7 @@ def update(table: Table, batch: Batch, settings: F64, out: Columns) -> None:
         s = table[batch.rows[i]]
         _advance(s, batch.times[i], batch.values[i])
         value = np.float64(np.float32(batch.values[i] - s.origin))
-        hour = (batch.times[i] // HOUR_MS) % 24
+        hour = (batch.times[i] // HOUR_MS) % HOURS
         hour_of_week = (batch.times[i] // HOUR_MS) % HOURS_OF_WEEK
         span = np.float64(s.high[0]) - s.low[0]
         _residuals(s, value, hour, hour_of_week, residual, feature)
