@@ -1,8 +1,7 @@
 """A simulated service: replicas with a start-up time, releases that may be bad, and an account of both.
 
 Event time and load are given from outside, so a week passes in a second and every run with the same
-seed is the same. Latency follows from queueing: the wait in an M/M/c queue, with Sakasegawa's approximation
-of the probability to wait (Sakasegawa, "An approximation formula Lq = a rho^b/(1-rho)", 1977).
+seed is the same.
 """
 
 import math
@@ -14,57 +13,11 @@ import numpy as np
 from actuators.accounting import Account, Meter
 from actuators.errors import NotSupported, Refused, UnknownTarget
 from actuators.port import Applied
+from actuators.queueing import latency
+from actuators.service_sample import ArmSample, Release, ServiceSample
 from schemas import Command, Promote, Rollback, Scale, SetTraffic
 
-_SATURATED = 0.995  # utilisation from which a queue only grows; beyond it the surplus is unserved
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
-    """What ran since `since` (Unix ms): its error rate in [0, 1] and its service time in ms (median, p99)."""
-
-    name: str
-    since: int
-    error_rate: float
-    median_ms: float
-    p99_ms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ArmSample:
-    """One release's share of an interval: counts of requests, latency in ms."""
-
-    release: str
-    percent: float
-    requests: int
-    errors: int
-    latency_p50_ms: float
-    latency_p99_ms: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceSample:
-    """The interval from `ts` (Unix ms) to the next tick, under constant `load`.
-
-    `paid` replicas were asked for, `ready` of them serve. `served` + `unserved` = `load`. `utilisation` is
-    the served load over what the ready replicas can serve. `requests`, `errors` (those of the releases;
-    unserved load is apart), `error_rate` and latencies are over all `arms`; `release` has the most traffic.
-    """
-
-    ts: int
-    load: float
-    ready: int
-    paid: int
-    served: float
-    unserved: float
-    utilisation: float
-    requests: int
-    errors: int
-    error_rate: float
-    latency_p50_ms: float
-    latency_p99_ms: float
-    release: str
-    arms: tuple[ArmSample, ...]
+__all__ = ["ArmSample", "Release", "ServiceConfig", "ServiceSample", "SimulatedService"]
 
 
 @dataclass(slots=True)
@@ -324,28 +277,3 @@ class SimulatedService:
             latency_p50_ms=min(p50 * noise, limit),
             latency_p99_ms=min(p99 * noise, limit),
         )
-
-
-def latency(median_ms: float, p99_ms: float, utilisation: float, replicas: int) -> tuple[float, float]:
-    """Median and 99th percentile of the response time in ms, queueing included.
-
-    A share rho**(sqrt(2(c+1)) - 1) of the requests waits (Sakasegawa, 1977), those exponentially with mean
-    median/(c (1 - rho)). The quantiles of service and of waiting are added: an upper bound that is exact
-    where one of them dominates.
-
-    >>> latency(40.0, 180.0, 0.0, 4)
-    (40.0, 180.0)
-    >>> [round(quantile) for quantile in latency(40.0, 180.0, 0.9, 4)]
-    [87, 618]
-    """
-    rho = min(utilisation, _SATURATED)
-    if replicas == 0 or rho == 0:
-        return median_ms, p99_ms
-    waits = rho ** (math.sqrt(2 * (replicas + 1)) - 1)
-    mean = median_ms / (replicas * (1 - rho))
-    return median_ms + mean * _exponential(waits, 0.5), p99_ms + mean * _exponential(waits, 0.01)
-
-
-def _exponential(share: float, above: float) -> float:
-    """In units of the mean: the wait that a share `above` of all requests exceeds, where `share` waits."""
-    return math.log(share / above) if share > above else 0.0

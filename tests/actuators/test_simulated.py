@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from actuators import ConfigurationError, NotSupported, Refused, Unavailable, UnknownTarget, make_actuator
 from actuators.accounting import Account
-from actuators.simulated import ServiceSample, SimulatedService, latency
+from actuators.queueing import latency
+from actuators.service_sample import ServiceSample
+from actuators.simulated import SimulatedService
 from actuators.simulated_cluster import SimulatedCluster
 from schemas import Place, Promote, Rollback, Scale, SetTraffic
 from tests.actuators.commands import act, scale, service
