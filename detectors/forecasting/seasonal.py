@@ -7,7 +7,8 @@ import numpy as np
 from detectors.forecasting import seasonal_kernels as kernels
 from detectors.forecasting.port import F64, I64
 from detectors.forecasting.rows import Rows
-from detectors.forecasting.seasonal_state import HORIZONS, NATIVE, layout
+from detectors.forecasting.seasonal_models import horizon_ms
+from detectors.forecasting.seasonal_state import HORIZONS, layout
 
 VERSION = 1
 MODELS = ("persistence", "seasonal-naive", "regression")
@@ -59,9 +60,8 @@ class SeasonalForecaster(Rows):
         if outside is None:
             outside = np.full((len(rows), self._outside, HORIZONS), np.nan)
         if outside.shape != (len(rows), self._outside, HORIZONS):
-            raise ValueError(
-                f"points from outside have shape {outside.shape}, expected {(len(rows), self._outside, HORIZONS)}"
-            )
+            expected = (len(rows), self._outside, HORIZONS)
+            raise ValueError(f"points from outside have shape {outside.shape}, expected {expected}")
         kernels.update(self._table, rows, times, values, outside)
 
     def forecast(
@@ -88,16 +88,15 @@ class SeasonalForecaster(Rows):
         out = np.empty((len(rows), len(horizons_ms), len(levels)))
         if outside is None:
             outside = np.full((len(rows), self._outside, len(horizons_ms)), np.nan)
-        kernels.forecast(
-            self._table, rows, np.asarray(horizons_ms, dtype=np.float64), np.asarray(levels, dtype=np.float64),
-            self.models.index(model), outside, out,
-        )  # fmt: skip
+        horizons = np.asarray(horizons_ms, dtype=np.float64)
+        asked = np.asarray(levels, dtype=np.float64)
+        kernels.forecast(self._table, rows, horizons, asked, self.models.index(model), outside, out)
         return out
 
     def horizons_ms(self, row: int) -> tuple[float, ...]:
         """The horizons learnt at the row's cadence, `HORIZONS` of them; 0 for those past a day."""
         cadence = float(self._table["cadence_ms"][row])
-        return tuple(kernels.horizon_ms(cadence, k) if cadence > 0.0 else 0.0 for k in range(HORIZONS))
+        return tuple(horizon_ms(cadence, k) if cadence > 0.0 else 0.0 for k in range(HORIZONS))
 
     def losses(self, row: int) -> F64:
         """Recent mean pinball loss `[horizon, model]` at 0.5, 0.9 and 0.99, over the scale; NaN: none yet."""
@@ -107,6 +106,3 @@ class SeasonalForecaster(Rows):
     def cadence_ms(self, row: int) -> float:
         """The row's usual time between samples in ms, 0 before its second sample."""
         return float(self._table["cadence_ms"][row])
-
-
-__all__ = ["ENSEMBLE", "HORIZONS", "MODELS", "NATIVE", "SeasonalForecaster"]

@@ -6,8 +6,8 @@ import numpy as np
 
 DAY_MS = 86_400_000.0
 HORIZONS = 14  # learnt: the cadence times powers of two, up to a day
-SLOTS = 9  # forecasts under way per horizon; a horizon of more than eight samples is tried now and then
-PACE = 8
+SLOTS = 13  # forecasts under way per horizon; a longer horizon is tried now and then
+PACE = 12
 
 # Models of the centre; more may follow from outside, the ensemble is the last.
 PERSISTENCE, NAIVE, REGRESSION = 0, 1, 2
@@ -16,16 +16,21 @@ FEATURES = 10  # of the regression
 SPREADS = 5  # regressors of the spread
 CELLS = 64  # of the histogram of standardised errors
 EDGES = np.sinh(np.linspace(-4.5, 4.5, CELLS + 1)) / 2.5
+PRIOR = np.diff(1.0 / (1.0 + np.exp(-EDGES / 0.7)))  # logistic errors of mean size one
 
 # Tables by phase. Two samples a cell or more at a cadence of a minute, so that noise averages out.
 HOUR_CELLS, DAY_CELLS, WEEK_CELLS, ERROR_CELLS = 60, 288, 672, 96
 HOUR_MS, WEEK_MS = 3_600_000.0, 7 * DAY_MS
 
-REGRESSION_FORGET = 1.0 - 1.0 / 2000.0
-HISTOGRAM_FORGET = 1.0 - 1.0 / 1500.0
-LOSS_FORGET = 1.0 - 1.0 / 300.0
+# Memories in days of tries, within bounds in tries.
+REGRESSION_DAYS, HISTOGRAM_DAYS, LOSS_DAYS = 10.0, 10.0, 2.0
+LEAST_MEMORY, MOST_MEMORY = 40.0, 3000.0
+PRIOR_ERRORS = 20.0  # tries' worth of logistic errors in each histogram
 HUBER = 4.0
-LEVELS = np.array([0.5, 0.9, 0.99])  # on which models are compared
+MOST_RISE = 20.0  # of a model from outside, in units of scale
+LEVELS = np.array([0.5, 0.9, 0.99])  # on which models are compared and coverage is held
+TILT_STEP = 0.2
+FARTHEST_LEVEL = 0.9995
 SHARPNESS = 6.0  # power of the inverse loss in the ensemble's weights
 
 
@@ -58,6 +63,7 @@ def layout(models: int) -> np.dtype[Any]:
             ("spread_covariance", "f8", (HORIZONS, models, SPREADS, SPREADS)),
             ("histogram", "f4", (HORIZONS, models, CELLS)),
             ("loss", "f8", (HORIZONS, models)),
+            ("tilt", "f8", (HORIZONS, len(LEVELS))),  # added to the levels asked of the ensemble
             ("tried", "i8", (HORIZONS, models)),
             # Forecasts under way.
             ("p_due_ms", "f8", (HORIZONS, SLOTS)),  # 0: none
@@ -66,6 +72,7 @@ def layout(models: int) -> np.dtype[Any]:
             ("p_features", "f8", (HORIZONS, SLOTS, FEATURES)),
             ("p_spreads", "f8", (HORIZONS, SLOTS, SPREADS)),
             ("p_centre", "f8", (HORIZONS, SLOTS, models)),
+            ("p_quantiles", "f8", (HORIZONS, SLOTS, len(LEVELS))),
             ("p_spread", "f8", (HORIZONS, SLOTS, models)),
         ]
     )
