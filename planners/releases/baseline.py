@@ -36,9 +36,9 @@ class BeforeAfterTest(msgspec.Struct, tag="before-after"):
     peak: float = 0.0
 
     @classmethod
-    def of(cls, spec: MetricSpec, bake_margin: float, before: list[float]) -> "BeforeAfterTest":
+    def of(cls, spec: MetricSpec, term_margin: float, before: list[float]) -> "BeforeAfterTest":
         """A test of `spec` against the values `before` the release, oldest first."""
-        margins = (spec.margin, max(bake_margin, spec.margin))
+        margins = (spec.margin, max(term_margin, spec.margin))
         return cls(spec.harm, spec.tolerance, margins, learn_past(before, WINDOWS, spec.harm))
 
     def add(self, value: float) -> None:

@@ -22,9 +22,9 @@ class CountTest(msgspec.Struct, tag="count"):
     control: Batch = Batch()
 
     @classmethod
-    def of(cls, spec: MetricSpec, bake_margin: float) -> "CountTest":
-        """An empty test of `spec`; harm is bounded by its margin and by `bake_margin`."""
-        return cls(spec.harm, RatioEvidence(spec.tolerance, (spec.margin, max(bake_margin, spec.margin))))
+    def of(cls, spec: MetricSpec, term_margin: float) -> "CountTest":
+        """An empty test of `spec`; harm is bounded by its margin and by `term_margin`."""
+        return cls(spec.harm, RatioEvidence(spec.tolerance, (spec.margin, max(term_margin, spec.margin))))
 
     def add(self, control: Batch, canary: Batch) -> None:
         """Learn one step of both arms; `total` is the exposure (hours, requests), positive."""

@@ -6,30 +6,15 @@ import msgspec
 
 from planners.releases.baseline import BeforeAfterTest
 from planners.releases.batch import Batch
-from planners.releases.combine import average, bonferroni, harmful
+from planners.releases.combine import discovered, loudest, separately, summed
 from planners.releases.config import Decision, JudgeConfig, Kind, MetricSpec, Mode
-from planners.releases.counts import CountTest
-from planners.releases.paired import PairedTest
-from planners.releases.quantiles import QuantileTest
-from planners.releases.rates import RateTest
+from planners.releases.port import CONTROL_TESTS, Test
 from planners.releases.steps import Arm, Step, Steps
-from planners.releases.verdict import Finding, MetricVerdict, Verdict
-
-Test = RateTest | CountTest | QuantileTest | PairedTest | BeforeAfterTest
+from planners.releases.verdict import MetricVerdict, Verdict
+from planners.releases.watched import Watched
 
 # Of the error budget, what is kept back for metrics that first report after the first step.
 _RESERVE = 0.05
-
-
-class _Watched(msgspec.Struct):
-    """One metric under watch; `share` is its part of the error budget."""
-
-    spec: MetricSpec
-    share: float
-    test: Test
-    steps: int = 0
-    silent_canary: int = 0
-    silent_control: int = 0
 
 
 class ReleaseJudge(msgspec.Struct):
@@ -57,7 +42,7 @@ class ReleaseJudge(msgspec.Struct):
     mode: Mode
     config: JudgeConfig
     steps: Steps
-    metrics: dict[str, _Watched] = msgspec.field(default_factory=dict)
+    metrics: dict[str, Watched] = msgspec.field(default_factory=dict)
     before: dict[str, list[float]] = msgspec.field(default_factory=dict)
     reserve: float = 1.0
     judged: int = 0
@@ -149,9 +134,9 @@ class ReleaseJudge(msgspec.Struct):
         self._admit(step)
         for name, watched in self.metrics.items():
             if self.mode == "control":
-                _learn_pair(watched, step.control.get(name), step.canary.get(name))
+                watched.learn_pair(step.control.get(name), step.canary.get(name))
             elif name in step.canary:
-                _learn_after(watched, step.canary[name])
+                watched.learn_after(step.canary[name])
         self.judged += 1
         return self._decide(step.ts)
 
@@ -173,16 +158,14 @@ class ReleaseJudge(msgspec.Struct):
         free = self.reserve * (1.0 if closed else 1 - _RESERVE if not self.metrics else 0.5)
         weight = sum(spec.weight for spec in specs)
         for spec in specs:
-            self.metrics[spec.name] = _Watched(spec, free * spec.weight / weight, self._test(spec))
+            self.metrics[spec.name] = Watched(spec, free * spec.weight / weight, self._test(spec))
         self.reserve -= free
 
     def _test(self, spec: MetricSpec) -> Test:
-        margin = self.config.bake_margin
+        margin = self.config.term_margin
         if self.mode == "before-after":
             return BeforeAfterTest.of(spec, margin, self.before.get(spec.name, []))
-        tests = {"rate": RateTest, "count": CountTest, "values": QuantileTest, "gauge": PairedTest}
-        test: Test = tests[spec.kind].of(spec, margin)  # type: ignore[attr-defined]
-        return test
+        return CONTROL_TESTS[spec.kind](spec, margin)
 
     def _decide(self, ts: int) -> Verdict | None:
         if max((watched.steps for watched in self.metrics.values()), default=0) < self.config.min_steps:
@@ -190,40 +173,41 @@ class ReleaseJudge(msgspec.Struct):
         evidence = {name: watched.test.log_harm() for name, watched in self.metrics.items()}
         worst = max(evidence, key=lambda name: (evidence[name] + math.log(self.metrics[name].share), name))
         if self._harmed(evidence):
-            return self._end("rollback", worst, self._harm_reason(worst), ts)
+            return self._end("rollback", worst, self.metrics[worst].harm_reason(self.config.error), ts)
         if self._baked() and all(self._safe(watched, 0) for watched in self.metrics.values()):
             bound = "every metric is shown to stay within its margin"
             return self._end("promote", None, f"promote: {bound} ({self._summary()})", ts)
-        bake = self.config.bake_steps
-        if bake is not None and all(watched.steps >= bake for watched in self.metrics.values()):
+        term = self.config.term_steps
+        if term is not None and all(watched.steps >= term for watched in self.metrics.values()):
             fine = all(self._safe(watched, 1) for watched in self.metrics.values())
             if fine and not self._suspected(evidence):
-                words = f"{bake} steps without a sign of harm, each metric bounded by the bake margin"
+                words = f"{term} steps without a sign of harm, each metric bounded by the term margin"
                 return self._end("promote", None, f"promote: {words} ({self._summary()})", ts)
         return None
 
     def _baked(self) -> bool:
-        """Without a control there is no evidence of safety but time."""
-        least = self.config.bake_ticks if self.mode == "before-after" else self.config.min_steps
-        return all(watched.steps >= least for watched in self.metrics.values())
+        """Whether every metric was seen long enough for harm that takes its time to show."""
+        return all(watched.steps >= self.config.bake_steps for watched in self.metrics.values())
 
     def _harmed(self, evidence: dict[str, float]) -> bool:
+        """Whether the must-not-fail metrics together, or half of all weight, show harm."""
+        error = self.config.error
         shares = {name: watched.share for name, watched in self.metrics.items()}
-        joined = bonferroni if self.mode == "before-after" else average
         vital = {name for name, watched in self.metrics.items() if watched.spec.must_not_fail}
-        needed = -math.log(self.config.error)
-        if joined({name: value for name, value in evidence.items() if name in vital}, shares) >= needed:
+        certain = {name: value for name, value in evidence.items() if name in vital}
+        other = {name: value for name, value in evidence.items() if name not in vital}
+        by_p = self.mode == "before-after"
+        if certain and (loudest if by_p else summed)(certain, shares) >= -math.log(error):
             return True
-        found = harmful(evidence, shares, self.config.error)
-        weight = {name: watched.spec.weight for name, watched in self.metrics.items()}
-        advisory = found - vital
-        return bool(advisory) and sum(weight[name] for name in found) >= sum(weight.values()) / 2
+        found = (separately if by_p else discovered)(other, shares, error)
+        weights = {name: watched.spec.weight for name, watched in self.metrics.items()}
+        return bool(found) and sum(weights[name] for name in found) >= sum(weights.values()) / 2
 
     def _suspected(self, evidence: dict[str, float]) -> bool:
         """Whether any metric's evidence speaks for harm at all; without harm it falls with time."""
         return any(value > 0 for value in evidence.values())
 
-    def _safe(self, watched: _Watched, index: int) -> bool:
+    def _safe(self, watched: Watched, index: int) -> bool:
         if watched.steps < self.config.min_steps:
             return False
         return watched.test.log_safe(index) >= -math.log(self.config.promote_error)
@@ -259,64 +243,7 @@ class ReleaseJudge(msgspec.Struct):
 
     def _metric_verdict(self, name: str) -> MetricVerdict:
         watched = self.metrics[name]
-        log_harm = watched.test.log_harm()
-        needed = 1 / (self.config.error * watched.share)
-        finding: Finding = "undecided"
-        if not watched.steps:
-            finding = "no-data"
-        elif log_harm >= math.log(needed):
-            finding = "harmful"
-        elif self._safe(watched, 0):
-            finding = "safe"
-        estimate = watched.test.estimate(self.config.error * watched.share) if watched.steps else None
-        return MetricVerdict(
-            metric=name,
-            kind=watched.spec.kind,
-            finding=finding,
-            evidence=math.exp(min(log_harm, 700.0)),
-            needed=needed,
-            ratio=estimate.ratio if estimate else None,
-            lower=estimate.lower if estimate else None,
-            upper=estimate.upper if estimate else None,
-            steps=watched.steps,
-            missing=watched.silent_canary + watched.silent_control,
-            reason=self._metric_reason(name, finding),
-        )
-
-    def _metric_reason(self, name: str, finding: Finding) -> str:
-        watched = self.metrics[name]
-        if finding == "no-data":
-            return f"{name}: {self._silence(watched)}"
-        estimate = watched.test.estimate(self.config.error * watched.share)
-        words = (
-            f"{name} is {finding}: {watched.test.words()}; ratio {estimate.ratio:.3g} "
-            f"({estimate.lower:.3g} to {estimate.upper:.3g}) after {watched.steps} steps, "
-            f"evidence {math.exp(min(watched.test.log_harm(), 700.0)):.3g}"
-        )
-        quiet = watched.silent_canary + watched.silent_control
-        return f"{words}; {self._silence(watched)}" if quiet else words
-
-    def _harm_reason(self, name: str) -> str:
-        watched = self.metrics[name]
-        way = "higher" if watched.spec.harm == "up" else "lower"
-        found = self._metric_reason(name, "harmful")
-        return (
-            f"rollback: {found} ({way} is harm, tolerance {100 * watched.spec.tolerance:g} %, error "
-            f"{100 * self.config.error:g} % over all metrics and looks)"
-        )
-
-    def _silence(self, watched: _Watched) -> str:
-        steps = watched.steps + watched.silent_canary + watched.silent_control
-        if isinstance(watched.test, BeforeAfterTest):
-            if not watched.test.past.long_enough:
-                return f"only {watched.test.past.ticks} values from before the release"
-            return "no values since the release"
-        quiet = []
-        if watched.silent_canary:
-            quiet.append(f"the canary sent nothing in {watched.silent_canary} of {steps} steps")
-        if watched.silent_control:
-            quiet.append(f"the control sent nothing in {watched.silent_control} of {steps} steps")
-        return " and ".join(quiet) or "nothing observed yet"
+        return watched.verdict(self.config.error, safe=self._safe(watched, 0))
 
     def _summary(self) -> str:
         parts = []
@@ -344,29 +271,3 @@ def _kind(batch: Batch, mode: Mode) -> Kind:
     if batch.values:
         return "values"
     return "rate"
-
-
-def _learn_pair(watched: _Watched, control: Batch | None, canary: Batch | None) -> None:
-    """Learn a step that both arms reported; a silent arm is counted, never learnt from."""
-    if canary is None or not canary.size:
-        watched.silent_canary += 1
-    elif control is None or not control.size:
-        watched.silent_control += 1
-    else:
-        assert not isinstance(watched.test, BeforeAfterTest)  # noqa: S101
-        watched.test.add(control, canary)
-        watched.steps += 1
-
-
-def _learn_after(watched: _Watched, batch: Batch) -> None:
-    if batch.values:
-        value = sum(batch.values) / len(batch.values)
-    elif batch.total:
-        value = batch.count / batch.total
-    else:
-        watched.silent_canary += 1
-        return
-    assert isinstance(watched.test, BeforeAfterTest)  # noqa: S101
-    watched.test.add(value)
-    if watched.test.past.long_enough:
-        watched.steps += 1

@@ -12,6 +12,9 @@ from planners.releases.config import MetricSpec
 from planners.releases.partitions import binomial
 from planners.releases.ratio import RatioEvidence
 
+# A gauge that is worse is so in nearly every tick.
+_ALL_BUT_ALWAYS = 20.0
+
 
 class PairedTest(msgspec.Struct, tag="gauge"):
     """Evidence on the odds that the canary's gauge is the worse one of a tick."""
@@ -25,11 +28,11 @@ class PairedTest(msgspec.Struct, tag="gauge"):
     control: Batch = Batch()
 
     @classmethod
-    def of(cls, spec: MetricSpec, bake_margin: float) -> "PairedTest":
-        """An empty test of `spec`; harm is bounded by its margin and by `bake_margin`."""
-        margins = (spec.margin, max(bake_margin, spec.margin))
+    def of(cls, spec: MetricSpec, term_margin: float) -> "PairedTest":
+        """An empty test of `spec`; harm is bounded by its margin and by `term_margin`."""
+        margins = (spec.margin, max(term_margin, spec.margin))
         bounded = [RatioEvidence(0.0, (0.0,)) for _ in margins]
-        return cls(spec.harm, spec.tolerance, margins, RatioEvidence(0.0, ()), bounded)
+        return cls(spec.harm, spec.tolerance, margins, RatioEvidence(0.0, (), _ALL_BUT_ALWAYS), bounded)
 
     def add(self, control: Batch, canary: Batch) -> None:
         """Learn one tick: the mean of each arm's values in it."""

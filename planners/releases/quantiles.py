@@ -46,9 +46,9 @@ class QuantileTest(msgspec.Struct, tag="values"):
     control: int = 0
 
     @classmethod
-    def of(cls, spec: MetricSpec, bake_margin: float) -> "QuantileTest":
-        """An empty test of `spec`; harm is bounded by its margin and by `bake_margin`."""
-        margins = (spec.margin, max(bake_margin, spec.margin))
+    def of(cls, spec: MetricSpec, term_margin: float) -> "QuantileTest":
+        """An empty test of `spec`; harm is bounded by its margin and by `term_margin`."""
+        margins = (spec.margin, max(term_margin, spec.margin))
         worse = [RatioEvidence(0.0, ()) for _ in LEVELS]
         bounded = [[RatioEvidence(0.0, (0.0,)) for _ in LEVELS] for _ in margins]
         return cls(spec.harm, spec.tolerance, margins, worse, bounded)

@@ -29,9 +29,9 @@ class RateTest(msgspec.Struct, tag="rate"):
     control: Batch = Batch()
 
     @classmethod
-    def of(cls, spec: MetricSpec, bake_margin: float) -> "RateTest":
-        """An empty test of `spec`; harm is bounded by its margin and by `bake_margin`."""
-        evidence = RatioEvidence(spec.tolerance, (spec.margin, max(bake_margin, spec.margin)))
+    def of(cls, spec: MetricSpec, term_margin: float) -> "RateTest":
+        """An empty test of `spec`; harm is bounded by its margin and by `term_margin`."""
+        evidence = RatioEvidence(spec.tolerance, (spec.margin, max(term_margin, spec.margin)))
         return cls(spec.harm, spec.negligible, evidence)
 
     def add(self, control: Batch, canary: Batch) -> None:

@@ -13,6 +13,7 @@ Ville's inequality it exceeds 1/error with probability at most error, however of
 
 import math
 from collections.abc import Callable
+from functools import cache
 
 import msgspec
 import numpy as np
@@ -23,11 +24,8 @@ from planners.releases.batch import Estimate
 Floats = NDArray[np.float64]
 LogPartition = Callable[[Floats], Floats]
 
-# How much beyond the boundary an alternative lies, and how much it is expected. The weights are a
-# log-normal around a ratio of 3: regressions worth a rollback in minutes are large, small ones take longer.
-_BEYOND: Floats = np.exp(np.linspace(math.log(1.1), math.log(24.0), 16))
-_WEIGHTS: Floats = np.exp(-0.5 * ((np.log(_BEYOND) - math.log(3.0)) / 0.6) ** 2)
-_LOG_WEIGHTS: Floats = np.log(_WEIGHTS / _WEIGHTS.sum())
+# How far beyond the boundary the alternatives lie.
+_BEYOND: Floats = np.exp(np.linspace(math.log(1.1), math.log(50.0), 20))
 # Bounding harm is about small differences, so there the weights do not favour large ones.
 _WITHIN: Floats = np.exp(-np.linspace(math.log(1.05), math.log(4.0), 12))
 _LOG_WITHIN: Floats = np.full(len(_WITHIN), -math.log(len(_WITHIN)))
@@ -44,8 +42,19 @@ def log_sum_exp(values: Floats) -> float:
     return top if math.isinf(top) else top + math.log(float(np.exp(values - top).sum()))
 
 
+@cache
+def _log_weights(expected: float) -> Floats:
+    """How much each alternative is expected: a log-normal around `expected` beyond the boundary."""
+    weights = np.exp(-0.5 * ((np.log(_BEYOND) - math.log(expected)) / 0.6) ** 2)
+    result: Floats = np.log(weights / weights.sum())
+    return result
+
+
 class RatioEvidence(msgspec.Struct):
     """Log likelihoods gathered so far against three boundaries.
+
+    `expected` is how many times the tolerated ratio harm is expected to be. It decides which harm is found
+    soonest, not whether a verdict holds; regressions worth a rollback within minutes are large.
 
     `harm[j]`: alternative j against the ratio 1 + `tolerance`. `safe[b][j]`: alternative j against the
     ratio 1 + `margins[b]`. `grid[j]`: likelihood of grid ratio j, for the interval.
@@ -53,6 +62,7 @@ class RatioEvidence(msgspec.Struct):
 
     tolerance: float
     margins: tuple[float, ...]
+    expected: float = 3.0
     harm: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(_BEYOND))
     safe: list[list[float]] = msgspec.field(default_factory=list)
     grid: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(_LOG_GRID))
@@ -86,7 +96,7 @@ class RatioEvidence(msgspec.Struct):
 
     def log_harm(self) -> float:
         """Log e-value against "the ratio is at most 1 + tolerance"."""
-        return log_sum_exp(np.asarray(self.harm) + _LOG_WEIGHTS)
+        return log_sum_exp(np.asarray(self.harm) + _log_weights(self.expected))
 
     def log_safe(self, index: int) -> float:
         """Log e-value against "the ratio is at least 1 + margins[index]"."""

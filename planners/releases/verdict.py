@@ -23,6 +23,7 @@ class MetricVerdict(msgspec.Struct, frozen=True, kw_only=True):
     finding: Finding
     evidence: float
     needed: float
+    tolerance: float
     ratio: float | None
     lower: float | None
     upper: float | None
