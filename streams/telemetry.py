@@ -3,16 +3,21 @@
 import logging
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import get_args
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
+from schemas import Action, Status
+from schemas.alert import State
 from streams.detection import Counts
 from streams.output import Output
 
 log = logging.getLogger(__name__)
 
 LATENCY_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+SILENT_MS = 900_000  # gauges of a target that nothing was told of for so long are dropped
+KINDS = tuple(str(action.__struct_config__.tag) for action in get_args(Action))
 CHECKPOINT_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
@@ -67,6 +72,8 @@ class Telemetry:
         self._clock = clock
         self._counted: dict[int, _Counted] = {}
         self._unreadable: set[str] = set()
+        self._told: dict[str, int] = {}  # target: when its gauges were set
+        self._levels: dict[str, set[str]] = {}
         ProcessCollector(registry=registry)
 
         def counter(name: str, what: str, *labels: str) -> Counter:
@@ -84,6 +91,13 @@ class Telemetry:
         self._forecasts = counter("forecasts", "Forecasts made")
         self._commands = counter("commands", "Commands issued", "kind")
         self._outcomes = counter("outcomes", "Commands settled", "kind", "status")
+        # From zero on, since `increase` does not see the first count of a series that was not there before.
+        for state in get_args(State):
+            self._alerts.labels(state)
+        for kind in KINDS:
+            self._commands.labels(kind)
+            for status in get_args(Status):
+                self._outcomes.labels(kind, status)
         self._series = gauge("series", "Series held in memory, by partition of metrics", "partition")
         self._lag = gauge("lag_records", "Records not yet read, by topic and partition", "topic", "partition")
         self._load = gauge("target_load", "Load of the target, in its own unit", "target")
@@ -91,7 +105,8 @@ class Telemetry:
         self._quantiles = gauge(
             "target_forecast", "Load forecast at the furthest horizon, by quantile", "target", "quantile"
         )
-        self._ledger_up = gauge("ledger_up", "Whether the command ledger answers (1) or not (0)")
+        self._registry = registry
+        self._ledger_up: Gauge | None = None
         self._latency = Histogram(
             "tidegate_detect_latency_seconds",
             "From producing a record to its anomaly",
@@ -137,6 +152,7 @@ class Telemetry:
             command = _COMMAND.decode(value)
             self._commands.labels(command.action.kind).inc()
             if command.action.replicas is not None:
+                self._told[command.target] = self._clock()
                 self._replicas.labels(command.target).set(command.action.replicas)
         elif topic == "outcomes":
             outcome = _OUTCOME.decode(value)
@@ -146,11 +162,13 @@ class Telemetry:
             self._forecast(_FORECAST.decode(value))
 
     def _forecast(self, forecast: _Forecast) -> None:
+        self._told[forecast.target] = self._clock()
         if forecast.observed is not None:
             self._load.labels(forecast.target).set(forecast.observed)
         if forecast.values:
             for level, value in zip(forecast.levels, forecast.values[-1], strict=False):
                 if value is not None:
+                    self._levels.setdefault(forecast.target, set()).add(f"{level:g}")
                     self._quantiles.labels(forecast.target, f"{level:g}").set(value)
 
     def _observe_latency(self, anomalies: Iterable[bytes]) -> None:
@@ -190,10 +208,20 @@ class Telemetry:
         self._series.labels(partition).set(series)
 
     def held(self, partitions: Collection[int]) -> None:
-        """Forget the series of partitions that are not among those held now."""
+        """Forget the series of partitions that are not among those held now, and targets long silent.
+
+        Another worker tells of them now, and two must not say different things of one target.
+        """
         for partition in [p for p in self._counted if p not in partitions]:
             del self._counted[partition]
             self._series.remove(partition)
+        oldest = self._clock() - SILENT_MS
+        for target in [name for name, at in self._told.items() if at < oldest]:
+            del self._told[target]
+            self._load.remove(target)
+            self._replicas.remove(target)
+            for level in self._levels.pop(target, ()):
+                self._quantiles.remove(target, level)
 
     def lag(self, records: Iterable[tuple[str, int, int]]) -> None:
         """Set how many records are unread: (topic, partition, count) of all that this worker reads now."""
@@ -211,6 +239,12 @@ class Telemetry:
 
     def ledger(self, up: bool) -> None:
         """Tell whether the ledger answers."""
+        if self._ledger_up is None:  # made here: a worker that never asked must not say that it is down
+            self._ledger_up = Gauge(
+                "tidegate_ledger_up",
+                "Whether the command ledger answers (1) or not (0)",
+                registry=self._registry,
+            )
         self._ledger_up.set(1 if up else 0)
 
 

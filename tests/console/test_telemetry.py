@@ -16,7 +16,8 @@ class Seen:
 
     def __init__(self, now: int = T0) -> None:
         self.registry = CollectorRegistry()
-        self.telemetry = Telemetry(self.registry, clock=lambda: now)
+        self.now = now
+        self.telemetry = Telemetry(self.registry, clock=lambda: self.now)
 
     def __getitem__(self, name: str) -> float | None:
         name, _, labels = name.rstrip("}").partition("{")
@@ -39,6 +40,13 @@ def test_what_stages_write_is_counted() -> None:
     assert seen["tidegate_outcomes_total{kind=scale,status=duplicate}"] == 1
     assert seen["tidegate_dead_letters_total{topic=metrics}"] == 1
     assert seen["tidegate_dead_letters_total{topic=events}"] == 1
+
+
+def test_counters_of_known_kinds_are_there_from_zero_on() -> None:
+    seen = Seen()  # else Prometheus would miss the first rollback and the first failure
+    assert seen["tidegate_commands_total{kind=rollback}"] == 0
+    assert seen["tidegate_outcomes_total{kind=set-traffic,status=failed}"] == 0
+    assert seen["tidegate_alerts_total{state=firing}"] == 0
 
 
 def test_target_gauges_follow_forecasts_and_scale_commands() -> None:
@@ -103,6 +111,25 @@ def test_counters_never_go_back_when_a_partition_leaves_and_returns() -> None:
     assert seen["tidegate_series{partition=1}"] == 6
     seen.telemetry.detection(0, Counts(samples=10), 5)  # the new owner's counts begin at zero
     assert seen["tidegate_samples_total"] == 21
+
+
+def test_gauges_of_a_target_go_when_nothing_is_told_of_it() -> None:
+    seen = Seen()
+    seen.telemetry.outputs("plan", [forecast(), forecast(target="search"), scale()])
+    seen.now += 600_000
+    seen.telemetry.outputs("plan", [forecast(target="search")])
+    seen.telemetry.held([])
+    assert seen["tidegate_target_load{target=checkout}"] == 40.0
+    seen.now += 600_000
+    seen.telemetry.held([])
+    assert seen["tidegate_target_load{target=checkout}"] is None
+    assert seen["tidegate_target_replicas{target=checkout}"] is None
+    assert seen["tidegate_target_forecast{target=checkout,quantile=0.5}"] is None
+    assert seen["tidegate_target_load{target=search}"] == 40.0
+
+
+def test_a_ledger_that_was_never_asked_is_not_down() -> None:
+    assert Seen()["tidegate_ledger_up"] is None
 
 
 def test_checkpoint_ledger_and_lag() -> None:
