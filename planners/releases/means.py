@@ -118,5 +118,11 @@ class MeanTest(msgspec.Struct, tag="mean"):
         if not self._ready() or variance == 0:
             return 0.0
         score = drifted / math.sqrt(variance + tuned)
-        below = max(0.5 * math.erfc(-score / math.sqrt(2)), 1e-300)
-        return math.log(2) + 0.5 * math.log(tuned / (variance + tuned)) + 0.5 * score**2 + math.log(below)
+        return math.log(2) + 0.5 * math.log(tuned / (variance + tuned)) + _log_mills(score)
+
+
+def _log_mills(score: float) -> float:
+    """Log of Phi(score) / exp(-score² / 2), Phi the normal distribution function."""
+    if score < -20.0:  # where Phi underflows: its leading term (Gordon 1941)
+        return -math.log(-score * math.sqrt(2 * math.pi))
+    return 0.5 * score**2 + math.log(0.5 * math.erfc(-score / math.sqrt(2)))
