@@ -1,24 +1,25 @@
 """Scales one target: its forecaster, its planner, and the state of both."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
-from detectors.forecasting import PeakForecaster
+from detectors.forecasting import LoadForecaster, PeakForecaster, make_forecaster
 from planners.scaling import (
     Decision,
     LoadForecast,
     Observation,
     ScalePolicy,
     ScaleState,
+    Schedule,
     known_planners,
     make_planner,
 )
 from schemas import Forecast
 
-LAYOUT = 1
+LAYOUT = 2
 PEAK_LEVELS = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 
 _ROW = np.zeros(1, dtype=np.int64)
@@ -26,6 +27,13 @@ _ROW = np.zeros(1, dtype=np.int64)
 
 def _key(text: str) -> msgspec.Meta:
     return msgspec.Meta(description=text)
+
+
+class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A River forecaster in the ensemble, such as `river.time_series.HoltWinters`."""
+
+    model: Annotated[str, _key("dotted name")]
+    params: Annotated[dict[str, Any], _key("the model's own parameters")] = {}
 
 
 class ScaleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -53,7 +61,18 @@ class ScaleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     budget_per_hour: Annotated[float | None, _key("most that may be spent in an hour")] = None
     hpa_target: Annotated[float, _key("utilisation the reactive rule aims at")] = 0.70
     fixed_replicas: Annotated[int | None, _key("replicas of the fixed planner")] = None
+    schedules: Annotated[tuple[Schedule, ...], _key("minimum replicas by the clock")] = ()
+    idle_s: Annotated[float, _key("with min 0: seconds without load until the last replica goes")] = 300.0
+    drain_s: Annotated[
+        float | None, _key("for a queue's consumer: seconds within which the backlog is to be drained")
+    ] = None
     levels: Annotated[tuple[float, ...], _key("quantiles of published forecasts")] = (0.05, 0.5, 0.9, 0.99)
+    horizons_s: Annotated[tuple[float, ...], _key("how far ahead published forecasts look, in seconds")] = (
+        60.0, 180.0, 600.0, 3_600.0, 21_600.0, 86_400.0,
+    )  # fmt: skip
+    members: Annotated[
+        dict[str, Member], _key("River forecasters that join the ensemble, by a name of your choice")
+    ] = {}
 
     def __post_init__(self) -> None:
         if self.planner not in known_planners():
@@ -63,6 +82,12 @@ class ScaleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(f"peak_replicas is {self.peak_replicas}, expected a positive number")
         if not self.levels or not all(0.0 < level < 1.0 for level in self.levels):
             raise ValueError(f"levels are {self.levels}, expected numbers between 0 and 1")
+        if list(self.levels) != sorted(set(self.levels)):
+            raise ValueError(f"levels are {self.levels}, expected them to ascend")
+        if not self.horizons_s or not all(0.0 < horizon < math.inf for horizon in self.horizons_s):
+            raise ValueError(f"horizons_s are {self.horizons_s}, expected positive numbers of seconds")
+        for member in self.members.values():
+            make_forecaster(member.model, member.params)
         self.policy(self.capacity or 1.0)
 
     def policy(self, capacity: float) -> ScalePolicy:
@@ -84,6 +109,9 @@ class ScaleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             max_step_up=self.max_step_up,
             max_step_down=self.max_step_down,
             budget_per_hour=self.budget_per_hour,
+            schedules=self.schedules,
+            idle_s=self.idle_s,
+            drain_s=self.drain_s,
             hpa_target=self.hpa_target,
             fixed_replicas=self.fixed_replicas,
         )
@@ -119,6 +147,7 @@ class _Stored(msgspec.Struct, frozen=True, kw_only=True):
     layout: int
     startup_ms: int
     peak: bytes
+    load: bytes
     state: ScaleState
     highest: float
     last_ms: int | None
@@ -137,6 +166,10 @@ class TargetScaler:
         self._policy = config.policy(config.capacity or 1.0)
         self._peak = PeakForecaster(startup_ms=round(config.startup_s * 1000.0))
         self._peak.grow(1)
+        self._load = LoadForecaster(
+            {name: (member.model, member.params) for name, member in config.members.items()}
+        )
+        self._horizons_ms = tuple(round(horizon * 1000.0) for horizon in config.horizons_s)
         self._state = ScaleState()
         self._highest = 0.0
         self._last_ms: int | None = None
@@ -151,9 +184,10 @@ class TargetScaler:
         return self._policy.capacity
 
     def observe(
-        self, ts_ms: int, load: float, replicas: int | None = None
+        self, ts_ms: int, load: float, replicas: int | None = None, backlog: float = 0.0
     ) -> tuple[TargetForecast | None, Decision | None]:
-        """Learn the load at `ts_ms` (Unix ms) and decide; `replicas` is the desired count, None if unknown.
+        """Learn the load at `ts_ms` (Unix ms) and decide; `replicas` is the desired count, None if unknown;
+        `backlog` what waits in a consumer's queue.
 
         A time at or before the last one gives (None, None). A load that is not a number is a missing
         sample: nothing is learnt, and the planner keeps to what it knows.
@@ -163,6 +197,7 @@ class TargetScaler:
         self._last_ms = ts_ms
         self._time[0], self._value[0] = ts_ms, load
         self._peak.update(_ROW, self._time, self._value)
+        self._load.observe(ts_ms, load)
         known = math.isfinite(load)
         policy = self._policy
         if self.config.capacity is None:
@@ -173,7 +208,7 @@ class TargetScaler:
             if self._highest <= 0.0:
                 return None, None  # no load yet: nothing tells what a replica can do
         forecast = self._forecast(ts_ms) if known else None
-        observation = Observation(ts=ts_ms, load=load, replicas=replicas)
+        observation = Observation(ts=ts_ms, load=load, replicas=replicas, backlog=backlog)
         decision, self._state = self._plan(policy, self._state, observation, forecast)
         return self._published(ts_ms, load) if known else None, decision
 
@@ -191,27 +226,31 @@ class TargetScaler:
         )
 
     def _published(self, ts_ms: int, load: float) -> TargetForecast | None:
-        values = self._peak.forecast(_ROW, self.config.levels).ahead[0]
-        if math.isnan(values[0]):
+        values = self._load.forecast(self._horizons_ms, self.config.levels)
+        if math.isnan(values[0, 0]):
             return None
-        horizon = round(self.config.startup_s * 1000.0 + self._peak.cadence_ms(0))
         return TargetForecast(
             ts=ts_ms,
             observed=load,
-            horizons_ms=(horizon,),
+            horizons_ms=self._horizons_ms,
             levels=self.config.levels,
-            values=(tuple(values.tolist()),),
-            model="peak",
-            skill=self._peak.skill(0),
+            values=tuple(tuple(row) for row in values.tolist()),
+            model="ensemble",
+            skill=self._load.skill(),
         )
 
-    def to_bytes(self) -> bytes:
-        """The whole state, as msgpack."""
+    def to_bytes(self, key: bytes | None = None) -> bytes:
+        """The whole state, as msgpack; `key` signs the state of River members where there are any.
+
+        Raises:
+            detectors.forecasting.ForecasterStateError: there are such members and no key.
+        """
         return msgspec.msgpack.encode(
             _Stored(
                 layout=LAYOUT,
                 startup_ms=self._peak.startup_ms,
                 peak=self._peak.dump(0, 1),
+                load=self._load.dump(key),
                 state=self._state,
                 highest=self._highest,
                 last_ms=self._last_ms,
@@ -219,7 +258,7 @@ class TargetScaler:
         )
 
     @classmethod
-    def from_bytes(cls, config: ScaleConfig, data: bytes) -> "TargetScaler":
+    def from_bytes(cls, config: ScaleConfig, data: bytes, key: bytes | None = None) -> "TargetScaler":
         """Go on from `to_bytes`; what the state learnt for another start-up time is learnt anew.
 
         Raises:
@@ -232,6 +271,7 @@ class TargetScaler:
                 raise ScalerStateError(f"scaler state has layout {stored.layout}, expected {LAYOUT}")
             if stored.startup_ms == scaler._peak.startup_ms:
                 scaler._peak.load(0, 1, stored.peak)
+            scaler._load.load(stored.load, key)
         except (msgspec.MsgspecError, ValueError) as error:
             raise ScalerStateError(f"not a scaler's state of layout {LAYOUT}: {error}") from error
         scaler._state = stored.state

@@ -5,7 +5,7 @@ import math
 import msgspec
 
 from planners.scaling.doubt import doubt
-from planners.scaling.limits import current_replicas, is_replay, settle
+from planners.scaling.limits import current_replicas, demand, is_replay, settle
 from planners.scaling.reactive import follow_load
 from planners.scaling.shadow import advance, breach_worth, first_shadow
 from planners.scaling.tail import Tail
@@ -40,8 +40,9 @@ def newsvendor(
         breach = policy.breach_penalty
     else:
         breach = breach_worth(policy, state.shadow) if state.shadow is not None else 0.0
-    peak = Tail.of(forecast.levels, forecast.peaks, policy.capacity)
-    ahead = Tail.of(forecast.levels, forecast.ahead, policy.capacity) if forecast.ahead else peak
+    waiting = demand(policy, observation) - observation.load
+    peak = Tail.of(forecast.levels, forecast.peaks, waiting, policy.capacity)
+    ahead = Tail.of(forecast.levels, forecast.ahead, waiting, policy.capacity) if forecast.ahead else peak
     previous = current_replicas(policy, state, observation)
     asked = cheapest(policy, ahead, breach)
     kept = min(cheapest(policy, peak, breach), previous)
@@ -54,6 +55,8 @@ def newsvendor(
         f"{wanted} of {policy.capacity:.6g} each serve it with probability {served:.4f} at price "
         f"{policy.price:g}, penalty {policy.penalty:g}, {breach:.3g} per breach-hour",
     ]
+    if waiting > 0.0:
+        reasons.append(f"backlog of {observation.backlog:.6g} adds {waiting:.6g} to be drained in time")
     if kept > asked:
         reasons.append(f"{asked} would do then; {kept} are kept for the peak before")
     return settle(
@@ -88,7 +91,7 @@ def _with_shadow(policy: ScalePolicy, state: ScaleState, observation: Observatio
     if policy.breach_penalty is not None or not math.isfinite(observation.load):
         return state
     if state.shadow is None:
-        shadow = first_shadow(policy, observation.ts, max(observation.load, 0.0))
+        shadow = first_shadow(policy, observation.ts, max(demand(policy, observation), 0.0))
     else:
-        shadow = advance(policy, state.shadow, observation.ts, observation.load)
+        shadow = advance(policy, state.shadow, observation.ts, demand(policy, observation))
     return msgspec.structs.replace(state, shadow=shadow)

@@ -2,7 +2,7 @@
 
 import math
 
-from planners.scaling.limits import current_replicas, is_replay, settle
+from planners.scaling.limits import current_replicas, demand, is_replay, settle
 from planners.scaling.values import Decision, LoadForecast, Observation, ScalePolicy, ScaleState
 
 TOLERANCE = 0.1
@@ -30,10 +30,11 @@ def follow_load(
         assert state.last is not None  # noqa: S101
         return state.last, state
     previous = current_replicas(policy, state, observation)
-    if not math.isfinite(observation.load):
+    load = demand(policy, observation)
+    if not math.isfinite(load):
         reasons = (*why, "the load is not known: replicas stay as they are")
         return settle(policy, state, observation, previous, rule="reactive", reasons=reasons)
-    load = max(observation.load, 0.0)
+    load = max(load, 0.0)
     running = max(previous, 1)
     utilisation = load / (running * policy.capacity)
     ratio = utilisation / policy.hpa_target

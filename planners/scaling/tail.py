@@ -18,10 +18,12 @@ class Tail:
     log_beyond: tuple[float, ...]
 
     @classmethod
-    def of(cls, levels: Sequence[float], quantiles: Sequence[float], capacity: float) -> "Tail":
-        """The tail from finite quantiles, ascending with their levels; a replica serves `capacity`."""
+    def of(
+        cls, levels: Sequence[float], quantiles: Sequence[float], waiting: float, capacity: float
+    ) -> "Tail":
+        """The tail of a load plus what waits, from finite quantiles that ascend with their levels."""
         return cls(
-            replicas=tuple(max(load, 0.0) / capacity for load in quantiles),
+            replicas=tuple((max(load, 0.0) + waiting) / capacity for load in quantiles),
             log_beyond=tuple(math.log(max(1.0 - level, 1e-12)) for level in levels),
         )
 

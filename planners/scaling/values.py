@@ -2,6 +2,8 @@
 
 import msgspec
 
+from planners.scaling.schedule import Schedule
+
 
 class PolicyError(ValueError):
     """A policy cannot be followed; the text names the field and what was expected."""
@@ -19,6 +21,10 @@ class ScalePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     not lowered; `stabilisation_s`, how long the highest recommendation is kept before going down;
     `max_step_up` and `max_step_down`, replicas per decision; `budget_per_hour`, in the price's unit.
 
+    `schedules` raise the minimum at times. With `min_replicas` 0 the last replica goes once the load
+    has been nothing for `idle_s`. A consumer of a queue gives `drain_s`: within it the backlog is to be
+    worked off, beside what arrives; loads and capacity are then rates per second.
+
     `hpa_target` is the utilisation that the reactive rule aims at, where that rule is used.
     """
 
@@ -34,6 +40,9 @@ class ScalePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_step_up: int | None = None
     max_step_down: int | None = None
     budget_per_hour: float | None = None
+    schedules: tuple[Schedule, ...] = ()
+    idle_s: float = 300.0
+    drain_s: float | None = None
     hpa_target: float = 0.70
     fixed_replicas: int | None = None
 
@@ -41,11 +50,21 @@ class ScalePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
         for name in ("capacity", "price", "hpa_target"):
             if not 0.0 < getattr(self, name) < float("inf"):
                 raise PolicyError(f"{name} is {getattr(self, name)}, expected a positive number")
-        amounts = ("startup_s", "penalty", "breach_penalty", "tolerance", "stabilisation_s", "min_replicas")
+        amounts = (
+            "startup_s",
+            "penalty",
+            "breach_penalty",
+            "tolerance",
+            "stabilisation_s",
+            "min_replicas",
+            "idle_s",
+        )
         for name in amounts:
             value = getattr(self, name)
             if value is not None and not 0.0 <= value < float("inf"):
                 raise PolicyError(f"{name} is {value}, expected zero or more")
+        if self.drain_s is not None and not 0.0 < self.drain_s < float("inf"):
+            raise PolicyError(f"drain_s is {self.drain_s}, expected a positive number of seconds")
         for name in ("max_step_up", "max_step_down"):
             step = getattr(self, name)
             if step is not None and step < 1:
@@ -57,11 +76,15 @@ class ScalePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
-    """A target at event time `ts` (Unix ms): its load, and its desired replicas (None: not known)."""
+    """A target at event time `ts` (Unix ms): its load, and its desired replicas (None: not known).
+
+    `backlog` is what waits in the queue of a consumer, in units of load times seconds.
+    """
 
     ts: int
     load: float
     replicas: int | None = None
+    backlog: float = 0.0
 
 
 class LoadForecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,9 +146,10 @@ class ScaleState(msgspec.Struct, frozen=True, kw_only=True):
 
     `last` is the last decision; `recent` holds (time in ms, replicas) of recommendations within the
     stabilisation time, newest last, none of which is below a later one. `shadow` is the simulated
-    reactive fleet, where the planner keeps one.
+    reactive fleet, where the planner keeps one. `active_ms` is when there last was load.
     """
 
     last: Decision | None = None
     recent: tuple[tuple[int, int], ...] = ()
     shadow: Shadow | None = None
+    active_ms: int | None = None
