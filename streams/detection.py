@@ -114,13 +114,13 @@ class DetectPartition:
             self.counts.drop(policy, count)
         self._make_room(self._index.extent)
         columns = batch.columns
-        offsets = np.fromiter((r.offset for r in records), np.int64, len(records))
         row, time, value, record = columns.row, columns.time, columns.value, columns.record
         if self._learnt is not None and len(row):
+            offsets = np.fromiter((r.offset for r in records), np.int64, len(records))
             fresh = offsets[record] > self._learnt[row]
             self.counts.replayed += int(len(fresh) - fresh.sum())
             row, time, value, record = row[fresh], time[fresh], value[fresh], record[fresh]
-            if len(offsets) and offsets[-1] >= self._learnt.max(initial=-1):
+            if offsets[-1] >= self._learnt.max(initial=-1):
                 self._learnt = None
         admitted = admit(row, time, value, self._last_time)
         self.counts.drop("late", admitted.late)
@@ -153,7 +153,7 @@ class DetectPartition:
             self._dirty = _grown(self._dirty, -(-capacity // self._block_rows), False)
             if self._learnt is not None:
                 self._learnt = _grown(self._learnt, capacity, -1)
-        for row in range(self._rows, count):
+        for row in range(self._rows, count) if self._roles else ():
             self._target[row], self._role[row] = self._roles.of(
                 self._index.metric(row), self._index.labels(row)
             )

@@ -21,6 +21,9 @@ class Roles:
         self._roles: list[str] = []
         self._by_metric: list[dict[str, int]] = [self._metrics_of(target) for target in self._targets]
 
+    def __bool__(self) -> bool:
+        return bool(self._targets)
+
     def _metrics_of(self, target: TargetConfig) -> dict[str, int]:
         used = {}
         if target.load is not None:
