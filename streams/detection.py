@@ -136,7 +136,7 @@ class DetectPartition:
             outputs += self._anomalies(records, record, row, time, value, scores)
             outputs += self._signals(row, time, value)
         if records:
-            self._offset = max(self._offset, int(offsets[-1]))
+            self._offset = records[-1].offset
         return outputs
 
     def _make_room(self, count: int) -> None:
