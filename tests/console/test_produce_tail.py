@@ -172,7 +172,7 @@ def message(made: Output | msgspec.Struct) -> str:
         (scale(action=Place(job="j", node="n", start_at=T0)), "place j on n at 2023-11-14 22:13:20, because"),
         (outcome(), "executed  checkout: scale, scaled from 5 to 7"),
         (dead(), "refused  metrics[2] offset 41: $.value: expected a number, found text"),
-        (Deployment(target="a", release="v2", ts=T0, previous="v1", canary_percent=5), "v2 after v1 with 5 %"),
+        (Deployment(target="a", release="v2", ts=T0, previous="v1", canary_percent=5), "after v1 with 5 %"),
         (MaintenanceWindow(id="1", starts_at=T0, ends_at=T0 + 1_000, reason="disk"), "everything until 20"),
         (Feedback(series="up", ts=T0, verdict="false-alarm", by="ann"), "false-alarm  up, says ann"),
         (
