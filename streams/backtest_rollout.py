@@ -45,7 +45,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the output; `metric` is null where no single metric decided."""
+    """One line of the output; `metric` is the one with the most evidence of harm."""
 
     ts: int
     release: str
@@ -79,12 +79,16 @@ def backtest(
                 sink.write(_line(verdict))
                 verdicts.append(verdict)
 
-        for observation in _read(observations, config, progress):
+        for number, observation in _read(observations, progress):
             judge = judges.get(observation.release)
             if judge is None:
                 judge = ReleaseJudge.begin(observation.release, observation.ts, config)
                 judges[observation.release] = judge
-            settle(_observe(judge, observation))
+            try:
+                _check(observation, config)
+                settle(_observe(judge, observation))
+            except ValueError as error:
+                raise ObservationError(f"{observations}, line {number}: {error}") from error
         for judge in judges.values():
             if judge.verdict is None:
                 settle(judge.finish())
@@ -101,7 +105,7 @@ def _observe(judge: ReleaseJudge, seen: Observation) -> Verdict | None:
     return judge.observe_value(seen.ts, seen.arm, seen.metric, value)
 
 
-def _read(path: Path, config: JudgeConfig, progress: Progress | None) -> Iterator[Observation]:
+def _read(path: Path, progress: Progress | None) -> Iterator[tuple[int, Observation]]:
     decoder = msgspec.json.Decoder(Observation, strict=True)
     size, done = path.stat().st_size, 0
     with path.open("rb") as source:
@@ -113,10 +117,9 @@ def _read(path: Path, config: JudgeConfig, progress: Progress | None) -> Iterato
                 continue
             try:
                 observation = decoder.decode(line)
-                _check(observation, config)
-            except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                 raise ObservationError(f"{path}, line {number}: {error}") from error
-            yield observation
+            yield number, observation
 
 
 def _check(seen: Observation, config: JudgeConfig) -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 Kind = Literal["rate", "count", "values", "mean", "distribution", "gauge"]
+Arm = Literal["control", "canary"]
 Harm = Literal["up", "down"]
 Mode = Literal["control", "before-after"]
 Decision = Literal["continue", "promote", "rollback"]
@@ -96,8 +97,21 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ValueError(f"metrics listed more than once: {', '.join(doubled)}; list each once")
 
     def spec(self, name: str, kind: Kind) -> MetricSpec | None:
-        """The listed metric, else one of `kind` with the defaults; None where only listed ones count."""
+        """The listed metric, else one of `kind` with the defaults; None where only listed ones count.
+
+        `kind` is how its observations come: "rate" (count and total), "values", or "gauge" (one number). A
+        rate or count that comes as one number a tick is judged as the gauge it has become.
+
+        Raises:
+            ValueError: the listed metric counts events and its observations are values, or vice versa.
+        """
         for metric in self.metrics:
             if metric.name == name:
+                counted = metric.kind in ("rate", "count")
+                if kind == "gauge":
+                    return msgspec.structs.replace(metric, kind="gauge") if counted else metric
+                if counted != (kind == "rate"):
+                    expected = "count and total" if counted else "values"
+                    raise ValueError(f"metric {name} is configured as {metric.kind}: expected {expected}")
                 return metric
         return None if self.only_listed else MetricSpec(name=name, kind=kind)

@@ -7,14 +7,15 @@ import msgspec
 from planners.releases.baseline import BeforeAfterTest
 from planners.releases.batch import Batch
 from planners.releases.combine import discovered, loudest, separately, summed
-from planners.releases.config import Decision, JudgeConfig, Kind, MetricSpec, Mode
+from planners.releases.config import Arm, Decision, JudgeConfig, Kind, MetricSpec, Mode
 from planners.releases.port import CONTROL_TESTS, Test
-from planners.releases.steps import Arm, Step, Steps
+from planners.releases.steps import Step, Steps
 from planners.releases.verdict import MetricVerdict, Verdict
 from planners.releases.watched import Watched
 
 # Of the error budget, what is kept back for metrics that first report after the first step.
 _RESERVE = 0.05
+_FORMS: dict[Kind, str] = {"rate": "count and total", "values": "values", "gauge": "one value"}
 
 
 class ReleaseJudge(msgspec.Struct):
@@ -24,8 +25,9 @@ class ReleaseJudge(msgspec.Struct):
     "before-after" there is no control: gauges are compared with `before`, their values before the release.
 
     `observe_*` and `advance` return the final `Verdict` when it is reached and None otherwise, also
-    after it; `current` returns the state of the matter at any time. The judge is plain data: `to_bytes` and
-    `from_bytes` carry it over restarts, and the same observations give the same verdict.
+    after it; `current` returns the state of the matter at any time. `observe_*` raise ValueError where a
+    metric's observations change their form, or are not of its configured kind. The judge is plain data:
+    `to_bytes` and `from_bytes` carry it over restarts, and the same observations give the same verdict.
 
     >>> judge = ReleaseJudge.begin("v2", 0)
     >>> for minute in range(9):
@@ -43,6 +45,7 @@ class ReleaseJudge(msgspec.Struct):
     config: JudgeConfig
     steps: Steps
     metrics: dict[str, Watched] = msgspec.field(default_factory=dict)
+    kinds: dict[str, Kind] = msgspec.field(default_factory=dict)
     before: dict[str, list[float]] = msgspec.field(default_factory=dict)
     reserve: float = 1.0
     judged: int = 0
@@ -69,16 +72,16 @@ class ReleaseJudge(msgspec.Struct):
 
     def observe_count(self, ts: int, arm: Arm, metric: str, count: float, total: float) -> Verdict | None:
         """Take `count` events of `total` requests, or per exposure `total`, of one arm at `ts` (Unix ms)."""
-        return self._observe(ts, arm, metric, "rate", Batch(count, total))
+        return self._observe(ts, arm, metric, "rate", Batch(float(count), float(total)))
 
     def observe_values(self, ts: int, arm: Arm, metric: str, values: list[float]) -> Verdict | None:
         """Take single measurements of one arm at `ts`; not-a-numbers are missing values."""
-        kept = tuple(value for value in values if math.isfinite(value))
+        kept = tuple(float(value) for value in values if math.isfinite(value))
         return self._observe(ts, arm, metric, "values", Batch(values=kept))
 
     def observe_value(self, ts: int, arm: Arm, metric: str, value: float | None) -> Verdict | None:
         """Take one tick of a gauge; None and not-a-number are a missing tick."""
-        kept = () if value is None or not math.isfinite(value) else (value,)
+        kept = () if value is None or not math.isfinite(value) else (float(value),)
         return self._observe(ts, arm, metric, "gauge", Batch(values=kept))
 
     def advance(self, now: int) -> Verdict | None:
@@ -99,7 +102,7 @@ class ReleaseJudge(msgspec.Struct):
         """The final verdict where there is one, else "continue" with what is missing for one."""
         if self.verdict is not None:
             return self.verdict
-        return self._verdict("continue", None, self._waiting_for(), final=False)
+        return self._verdict("continue", self._loudest(), self._waiting_for(), final=False)
 
     def to_bytes(self) -> bytes:
         """The judge as msgpack."""
@@ -120,11 +123,16 @@ class ReleaseJudge(msgspec.Struct):
         spec = self.config.spec(metric, kind)
         if spec is None:
             return None
+        known = self.kinds.setdefault(metric, kind)
+        if known != kind:
+            raise ValueError(
+                f"metric {metric} came as {_FORMS[known]} before and comes as {_FORMS[kind]} now"
+            )
         self.now = max(self.now, ts)
         if self.mode == "before-after":
             if arm == "control":
                 return None
-            return self._judge(Step(ts, {}, {metric: batch})) or self._time_out()
+            return self._judge(Step(ts, {arm: {metric: batch}})) or self._time_out()
         return self._judge(self.steps.add(ts, arm, metric, batch)) or self._time_out()
 
     def _judge(self, step: Step | None) -> Verdict | None:
@@ -133,23 +141,25 @@ class ReleaseJudge(msgspec.Struct):
             return None
         self._admit(step)
         for name, watched in self.metrics.items():
+            canary = step.of("canary", name)
             if self.mode == "control":
-                watched.learn_pair(step.control.get(name), step.canary.get(name))
-            elif name in step.canary:
-                watched.learn_after(step.canary[name])
+                watched.learn_pair(step.of("control", name), canary)
+            elif canary is not None:
+                watched.learn_after(canary)
         self.judged += 1
         return self._decide(step.ts)
 
     def _admit(self, step: Step) -> None:
         """Give metrics seen for the first time a share of the error budget that is still free."""
-        names = sorted({*step.control, *step.canary} - self.metrics.keys())
+        reported = step.metrics()
+        listed = {spec.name: spec for spec in self.config.metrics}
+        names = sorted(reported.keys() - self.metrics.keys())
         if not self.metrics:
-            listed = {spec.name for spec in self.config.metrics}
             names = sorted({*names, *listed, *self.before})
         specs = []
         for name in names:
-            batch = step.canary.get(name) or step.control.get(name) or Batch()
-            spec = self.config.spec(name, _kind(batch, self.mode))
+            kind = self.kinds.get(name) or ("gauge" if name in self.before else None)
+            spec = listed.get(name) if kind is None else self.config.spec(name, kind)
             if spec is not None:
                 specs.append(spec)
         if not specs:
@@ -171,18 +181,19 @@ class ReleaseJudge(msgspec.Struct):
         if max((watched.steps for watched in self.metrics.values()), default=0) < self.config.min_steps:
             return None
         evidence = {name: watched.test.log_harm() for name, watched in self.metrics.items()}
-        worst = max(evidence, key=lambda name: (evidence[name] + math.log(self.metrics[name].share), name))
         if self._harmed(evidence):
-            return self._end("rollback", worst, self.metrics[worst].harm_reason(self.config.error), ts)
+            worst = self._loudest()
+            reason = self.metrics[str(worst)].harm_reason(self.config.error)
+            return self._end("rollback", worst, reason, ts)
         if self._baked() and all(self._safe(watched, 0) for watched in self.metrics.values()):
             bound = "every metric is shown to stay within its margin"
-            return self._end("promote", None, f"promote: {bound} ({self._summary()})", ts)
+            return self._end("promote", self._loudest(), f"promote: {bound} ({self._summary()})", ts)
         term = self.config.term_steps
         if term is not None and all(watched.steps >= term for watched in self.metrics.values()):
             fine = all(self._safe(watched, 1) for watched in self.metrics.values())
             if fine and not self._suspected(evidence):
                 words = f"{term} steps without a sign of harm, each metric bounded by the term margin"
-                return self._end("promote", None, f"promote: {words} ({self._summary()})", ts)
+                return self._end("promote", self._loudest(), f"promote: {words} ({self._summary()})", ts)
         return None
 
     def _baked(self) -> bool:
@@ -203,6 +214,13 @@ class ReleaseJudge(msgspec.Struct):
         weights = {name: watched.spec.weight for name, watched in self.metrics.items()}
         return bool(found) and sum(weights[name] for name in found) >= sum(weights.values()) / 2
 
+    def _loudest(self) -> str | None:
+        """The metric with the most evidence of harm for its share; None before any was observed."""
+        scores = {
+            name: watched.test.log_harm() + math.log(watched.share) for name, watched in self.metrics.items()
+        }
+        return max(scores, key=lambda name: (scores[name], name), default=None)
+
     def _suspected(self, evidence: dict[str, float]) -> bool:
         """Whether any metric's evidence speaks for harm at all; without harm it falls with time."""
         return any(value > 0 for value in evidence.values())
@@ -222,7 +240,7 @@ class ReleaseJudge(msgspec.Struct):
             return None
         words = f"no verdict {waited // 60_000} min after the start; the default on timeout is"
         reason = f"{self.config.on_timeout}: {words} {self.config.on_timeout} ({self._waiting_for()})"
-        return self._end(self.config.on_timeout, None, reason, self.now)
+        return self._end(self.config.on_timeout, self._loudest(), reason, self.now)
 
     def _end(self, decision: Decision, metric: str | None, reason: str, ts: int) -> Verdict:
         self.verdict = self._verdict(decision, metric, reason, final=True, ts=ts)
@@ -263,11 +281,3 @@ class ReleaseJudge(msgspec.Struct):
         if waited >= self.config.timeout_ms:
             over = f"no verdict {waited // 60_000} min after the start, the default on timeout is continue; "
         return f"continue: {over}{'; '.join(reasons)}{late}"
-
-
-def _kind(batch: Batch, mode: Mode) -> Kind:
-    if mode == "before-after":
-        return "gauge"
-    if batch.values:
-        return "values"
-    return "rate"

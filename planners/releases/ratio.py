@@ -29,8 +29,9 @@ _BEYOND: Floats = np.exp(np.linspace(math.log(1.1), math.log(50.0), 20))
 # Bounding harm is about small differences, so there the weights do not favour large ones.
 _WITHIN: Floats = np.exp(-np.linspace(math.log(1.05), math.log(4.0), 12))
 _LOG_WITHIN: Floats = np.full(len(_WITHIN), -math.log(len(_WITHIN)))
-# The grid of the confidence interval; ratios outside it are reported as its ends.
-_LOG_GRID: Floats = np.linspace(math.log(1 / 32), math.log(32), 61)
+# The grid of the confidence interval: log ratios from -3.5 to 3.5, steps of 0.3 % near 1 and of 15 % far from
+# it, so that small effects are resolved as well as large ones. Ratios outside it are reported as its ends.
+_LOG_GRID: Floats = 0.02 * np.sinh(np.linspace(-5.86, 5.86, 81))
 _LOG_PRIOR: Floats = np.full(len(_LOG_GRID), -math.log(len(_LOG_GRID)))
 
 

@@ -1,25 +1,28 @@
-"""Which observations of two arms belong together: one step is one report of each arm.
+"""Which observations of the arms belong together: one step is one report of each arm.
 
 Arms and metrics report at their own moments, so a step is found from the reports: it ends when a series that
 already reported reports again, or when more than half of the shortest interval between two reports of
 one series has passed. Only timestamps are looked at, never values, so the steps cannot favour an outcome.
 """
 
-from typing import Literal
-
 import msgspec
 
 from planners.releases.batch import Batch
 
-Arm = Literal["control", "canary"]
-
 
 class Step(msgspec.Struct, frozen=True):
-    """What each arm reported for each metric; `ts` is the last report's time in Unix ms."""
+    """What each arm reported for each metric, `arms[arm][metric]`; `ts` is the last report's Unix ms."""
 
     ts: int
-    control: dict[str, Batch]
-    canary: dict[str, Batch]
+    arms: dict[str, dict[str, Batch]]
+
+    def of(self, arm: str, metric: str) -> Batch | None:
+        """What `arm` reported for `metric`, None where it was silent."""
+        return self.arms.get(arm, {}).get(metric)
+
+    def metrics(self) -> dict[str, Batch]:
+        """One observation of each metric that any arm reported."""
+        return {metric: batch for arm in self.arms.values() for metric, batch in arm.items()}
 
 
 class Steps(msgspec.Struct):
@@ -31,10 +34,9 @@ class Steps(msgspec.Struct):
     last: int = 0
     late: int = 0
     reported: dict[str, int] = msgspec.field(default_factory=dict)
-    control: dict[str, Batch] = msgspec.field(default_factory=dict)
-    canary: dict[str, Batch] = msgspec.field(default_factory=dict)
+    arms: dict[str, dict[str, Batch]] = msgspec.field(default_factory=dict)
 
-    def add(self, ts: int, arm: Arm, metric: str, batch: Batch) -> Step | None:
+    def add(self, ts: int, arm: str, metric: str, batch: Batch) -> Step | None:
         """Take one observation; returns the step that it ended, if it ended one.
 
         An observation older than the open step is counted in `late` and left out: its step was judged.
@@ -50,7 +52,7 @@ class Steps(msgspec.Struct):
             self.start = ts if self.width is None else ts - ts % self.width
         self.last = max(self.last, ts)
         self.reported[key] = ts
-        side = self.control if arm == "control" else self.canary
+        side = self.arms.setdefault(arm, {})
         side[metric] = side[metric] + batch if metric in side else batch
         return ended
 
@@ -58,8 +60,8 @@ class Steps(msgspec.Struct):
         """End the open step and return it, None where nothing was observed."""
         if self.start is None:
             return None
-        step = Step(self.last, self.control, self.canary)
-        self.start, self.control, self.canary, self.reported = None, {}, {}, {}
+        step = Step(self.last, self.arms)
+        self.start, self.arms, self.reported = None, {}, {}
         return step
 
     def due(self, now: int) -> bool:

@@ -35,8 +35,8 @@ class MetricVerdict(msgspec.Struct, frozen=True, kw_only=True):
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What to do with a release, as of event time `ts` (Unix ms).
 
-    `metric` is the one that decided, None where no single one did. `final` says that the judge will not
-    change its mind: a release has at most one final verdict.
+    `metric` is the one with the most evidence of harm, None before any was observed. `final` says that the
+    judge will not change its mind: a release has at most one final verdict.
     """
 
     release: str

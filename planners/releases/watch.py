@@ -4,19 +4,22 @@ import math
 
 import msgspec
 
-from planners.releases.config import JudgeConfig, Mode
+from planners.releases.baseline import BeforeAfterTest
+from planners.releases.config import Arm, JudgeConfig, Mode
 from planners.releases.judge import ReleaseJudge
 from planners.releases.placebo import MOST_HISTORY
-from planners.releases.steps import Arm
 from planners.releases.verdict import Verdict
 from schemas import Deployment
+
+_RECOVERY = 60
 
 
 class TargetWatch(msgspec.Struct):
     """Remembers the target's gauges, so that a deployment can be judged against the time before it.
 
     Feed it every sample of the target's release metrics, whether a release is in question or not. While one
-    is, its samples do not count as the past; once it is promoted, they do.
+    is, its samples do not count as the past; once it is promoted, they do. After a rollback they count again
+    when they are back where the past had them, or after `_RECOVERY` ticks.
 
     >>> watch = TargetWatch()
     >>> for minute in range(60):
@@ -33,6 +36,7 @@ class TargetWatch(msgspec.Struct):
     past: dict[str, list[float]] = msgspec.field(default_factory=dict)
     since: dict[str, list[float]] = msgspec.field(default_factory=dict)
     judge: ReleaseJudge | None = None
+    recovering: dict[str, int] = msgspec.field(default_factory=dict)
 
     def observe_deployment(self, deployment: Deployment) -> None:
         """Open the judgement of a release; one that is still open is superseded.
@@ -55,7 +59,10 @@ class TargetWatch(msgspec.Struct):
         """
         open_judge = self.judge is not None and self.judge.verdict is None
         if value is not None and math.isfinite(value) and arm != "canary":
-            _remember(self.since if open_judge and arm is None else self.past, metric, value)
+            if open_judge and arm is None:
+                _remember(self.since, metric, value)
+            elif not self._recovers(metric, value):
+                _remember(self.past, metric, value)
         if self.judge is None or not open_judge or ts < self.judge.started_at:
             return None
         return self._settle(self.judge.observe_value(ts, arm or "canary", metric, value))
@@ -80,12 +87,26 @@ class TargetWatch(msgspec.Struct):
     def _settle(self, verdict: Verdict | None) -> Verdict | None:
         """A promoted release's samples become the past; those of a bad one are forgotten."""
         if verdict is not None:
+            if verdict.verdict == "rollback":
+                self.recovering = dict.fromkeys(self.since, _RECOVERY)
             if verdict.verdict == "promote":
                 for metric, values in self.since.items():
                     for value in values:
                         _remember(self.past, metric, value)
             self.since = {}
         return verdict
+
+    def _recovers(self, metric: str, value: float) -> bool:
+        """Whether the tick still shows the release that was rolled back, which takes its time."""
+        left = self.recovering.pop(metric, 0)
+        watched = self.judge.metrics.get(metric) if self.judge is not None else None
+        if not left or watched is None or not isinstance(watched.test, BeforeAfterTest):
+            return False
+        sign = 1.0 if watched.spec.harm == "up" else -1.0
+        if sign * value <= watched.test.past.high:
+            return False
+        self.recovering[metric] = left - 1
+        return True
 
 
 def _remember(memory: dict[str, list[float]], metric: str, value: float) -> None:

@@ -14,31 +14,32 @@ _LOG_MOST = 700.0
 
 
 class Watched(msgspec.Struct):
-    """`steps` counts those with data for the test, the others count steps in which an arm was silent."""
+    """`steps` counts those with data for the test, `missing` those in which an arm was silent."""
 
     spec: MetricSpec
     share: float
     test: Test
     steps: int = 0
+    missing: int = 0
     silent_canary: int = 0
     silent_control: int = 0
 
     def learn_pair(self, control: Batch | None, canary: Batch | None) -> None:
         """Learn a step beside a control; one with a silent arm is counted, never learnt from."""
         assert not isinstance(self.test, BeforeAfterTest)  # noqa: S101
-        if canary is None or not canary.size:
-            self.silent_canary += 1
-        elif control is None or not control.size:
-            self.silent_control += 1
-        else:
+        if canary is not None and canary.size and control is not None and control.size:
             self.test.add(control, canary)
             self.steps += 1
+            return
+        self.missing += 1
+        self.silent_canary += canary is None or not canary.size
+        self.silent_control += control is None or not control.size
 
     def learn_after(self, batch: Batch) -> None:
         """Learn a step without a control: its mean value, or its rate."""
         assert isinstance(self.test, BeforeAfterTest)  # noqa: S101
         if not batch.size:
-            self.silent_canary += 1
+            self.missing += 1
             return
         self.test.add(sum(batch.values) / len(batch.values) if batch.values else batch.count / batch.total)
         if self.test.past.long_enough:
@@ -67,7 +68,7 @@ class Watched(msgspec.Struct):
             lower=seen.lower if seen else None,
             upper=seen.upper if seen else None,
             steps=self.steps,
-            missing=self.silent_canary + self.silent_control,
+            missing=self.missing,
             reason=self.reason(error, finding),
         )
 
@@ -82,7 +83,7 @@ class Watched(msgspec.Struct):
             f"{seen.upper:.3g}) after {self.steps} steps, "
             f"evidence {math.exp(min(self.test.log_harm(), _LOG_MOST)):.3g} of {1 / (error * self.share):.3g}"
         )
-        return f"{words}; {self.silence()}" if self.silent_canary + self.silent_control else words
+        return f"{words}; {self.silence()}" if self.missing else words
 
     def harm_reason(self, error: float) -> str:
         """Why the metric takes the release back."""
@@ -97,8 +98,8 @@ class Watched(msgspec.Struct):
         if isinstance(self.test, BeforeAfterTest):
             if not self.test.past.long_enough:
                 return f"only {self.test.past.ticks} values from before the release"
-            return "no values since the release"
-        steps = self.steps + self.silent_canary + self.silent_control
+            return f"{self.missing} ticks without a value" if self.missing else "no values since the release"
+        steps = self.steps + self.missing
         quiet = []
         if self.silent_canary:
             quiet.append(f"the canary sent nothing in {self.silent_canary} of {steps} steps")

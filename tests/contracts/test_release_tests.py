@@ -102,7 +102,7 @@ def test_error_under_peeking(kind: Kind) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_error_under_peeking_at_the_tolerated_harm(kind: Kind) -> None:
-    """The boundary of the null, without slack. A distribution's tolerance is a share of values, not a size."""
+    """The boundary of the null, without slack. A distribution's tolerance is a share, not a size."""
     tolerance = 0.2
     harm = 0.0 if kind == "distribution" else tolerance
     rejected = sum(ever(kind, 1000 + seed, harm, tolerance) for seed in range(RUNS // 2))
