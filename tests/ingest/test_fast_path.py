@@ -14,8 +14,8 @@ from streams.ingest import Decoder, Limits, SeriesIndex
 from streams.ingest.numbers import LARGEST, SMALLEST, to_double
 from streams.ingest.prefixes import Prefixes
 from streams.ingest.scan import Poll, Scanner
-from streams.ingest.strict import Found, StrictPath
 from tests.ingest.records import NOW, records
+from tests.ingest.sameness import assert_same
 
 LIMITS = Limits(max_series=12, max_prefixes=16, max_age_ms=1_000_000, max_record_bytes=2_000)
 
@@ -98,24 +98,6 @@ def polls(draw: st.DrawFn) -> list[list[bytes | None]]:
         return bytes(value)
 
     return [list(whole), *draw(st.lists(st.lists(damaged(), max_size=6), max_size=3)), list(whole)]
-
-
-def assert_same(parts: list[list[bytes | None]], limits: Limits) -> None:
-    fast_index, strict_index = SeriesIndex(), SeriesIndex()
-    decoder, strict = Decoder(fast_index, limits), StrictPath(strict_index, limits)
-    for values in parts:
-        expected = Found(NOW)
-        for i, record in enumerate(records(values)):
-            strict.read(i, record, expected)
-        batch = decoder.decode(records(values), NOW)
-        for name, got, want in zip(batch.columns._fields, batch.columns, expected.columns(), strict=True):
-            assert got.dtype == want.dtype
-            assert got.tobytes() == want.tobytes(), (name, got, want, values)
-        assert batch.rejects == expected.rejects
-        assert batch.dropped == {policy: n for policy, n in expected.dropped.items() if n}
-        assert batch.stamped == expected.stamped
-        keys = [fast_index.key(row) for row in fast_index]
-        assert keys == [strict_index.key(row) for row in strict_index]
 
 
 @given(polls())
