@@ -16,7 +16,7 @@ _FIRST_SLOTS = 1 << 12
 _FIRST_ARENA = 1 << 16
 _HEADER = 16
 _PROBES = 128  # at most; a half full table needs them by malice only
-_KEYS = (_U(0xA0761D6478BD642F), _U(0xE7037ED1A0B428DB), _U(0x8EBC6AF09C88C6E3))
+KEYS = (_U(0xA0761D6478BD642F), _U(0xE7037ED1A0B428DB), _U(0x8EBC6AF09C88C6E3))
 _LOW_HALF = _U(0xFFFFFFFF)
 _HALF = _U(32)
 _ALL = _U(2**64 - 1)
@@ -87,10 +87,10 @@ def hash_bytes(place, length):  # type: ignore[no-untyped-def]
 
     It reads up to 15 bytes behind them. Whoever makes prefixes collide gains the slow path for them, no more.
     """
-    state = _KEYS[0] ^ _U(length)
+    state = KEYS[0] ^ _U(length)
     whole = length & ~15
     for i in range(0, whole, 16):
-        high, low = multiply(load64(place + i) ^ _KEYS[1], load64(place + i + 8) ^ state)
+        high, low = multiply(load64(place + i) ^ KEYS[1], load64(place + i + 8) ^ state)
         state = high ^ low
     rest = length - whole
     if rest > 0:
@@ -100,9 +100,9 @@ def hash_bytes(place, length):  # type: ignore[no-untyped-def]
             first &= _ALL >> _U(64 - 8 * rest)
         elif rest > 8:
             second = load64(place + whole + 8) & (_ALL >> _U(128 - 8 * rest))
-        high, low = multiply(first ^ _KEYS[1], second ^ state)
+        high, low = multiply(first ^ KEYS[1], second ^ state)
         state = high ^ low
-    high, low = multiply(state, _KEYS[2])
+    high, low = multiply(state, KEYS[2])
     return high ^ low
 
 
