@@ -99,7 +99,7 @@ class Target:
         if forecast is not None:
             outputs.append(output("forecasts", self.config.name, forecast.message(self.config.name)))
         # While catching up, a command that nobody would execute any more is not issued.
-        fresh = ts + self._ttl_ms >= now_ms
+        fresh = ts + self._ttl_ms > now_ms
         if decision is not None and decision.changed and fresh:
             outputs.append(self._scale_command(ts, decision))
         return outputs

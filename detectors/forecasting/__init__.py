@@ -4,7 +4,6 @@ from detectors.forecasting.load import LoadForecaster
 from detectors.forecasting.peak import PeakForecaster, Peaks
 from detectors.forecasting.port import ForecastBank, ForecasterStateError, UnknownForecasterError
 from detectors.forecasting.registry import known_forecasters, make_forecaster
-from detectors.forecasting.river_face import Seasonal
 from detectors.forecasting.seasonal import SeasonalForecaster
 
 __all__ = [
@@ -13,7 +12,6 @@ __all__ = [
     "LoadForecaster",
     "PeakForecaster",
     "Peaks",
-    "Seasonal",
     "SeasonalForecaster",
     "UnknownForecasterError",
     "known_forecasters",

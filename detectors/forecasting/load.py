@@ -5,13 +5,16 @@ import math
 import pickle
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import numpy as np
-from river.time_series.base import Forecaster
 
 from detectors.forecasting.port import F64, ForecasterStateError
 from detectors.forecasting.registry import make_forecaster
 from detectors.forecasting.seasonal import ENSEMBLE, SeasonalForecaster
+
+if TYPE_CHECKING:
+    from river.time_series.base import Forecaster
 
 _ROW = np.zeros(1, dtype=np.int64)
 MOST_STEPS = 64  # a River model is asked this far ahead at most: its forecasts cost by the step
@@ -117,7 +120,7 @@ def _mac(key: bytes | None, body: bytes) -> bytes:
     return hmac.digest(key, body, sha256)
 
 
-def _points(member: Forecaster) -> F64:
+def _points(member: "Forecaster") -> F64:
     """The member's next points; NaN where it cannot tell yet, or its arithmetic has broken down."""
     points = np.full(MOST_STEPS, np.nan)
     try:

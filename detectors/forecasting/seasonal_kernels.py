@@ -40,6 +40,7 @@ from detectors.forecasting.seasonal_state import (
     REGRESSION,
     REGRESSION_DAYS,
     SLOTS,
+    SPREAD_DAYS,
     SPREADS,
     TILT_STEP,
     WEEK_CELLS,
@@ -48,11 +49,28 @@ from detectors.forecasting.seasonal_state import (
 
 
 @njit(cache=True, nogil=True)
+def _restart_ensemble(row: Any, k: int) -> None:
+    """Forget the ensemble's errors at a horizon, for its members have changed."""
+    row.histogram[k, -1, :] = 0.0
+    row.tilt[k, :] = 0.0
+    row.spread_weights[k, -1, :] = 0.0
+    row.spread_weights[k, -1, 0] = 0.1
+    start_regression(row.spread_covariance[k, -1])
+
+
+@njit(cache=True, nogil=True)
 def _learn(row: Any, k: int, slot: int, value: float) -> None:
     """Learn from the forecast in a slot, now that its value is known."""
     rise = (value - row.p_value[k, slot]) / row.p_scale[k, slot]
     models = row.p_centre.shape[2]
+    # Once there is a yesterday, what was forecast without one tells nothing about the ensemble.
+    blind = math.isnan(row.p_centre[k, slot, REGRESSION])
+    if blind and row.tried[k, REGRESSION] > 0:
+        return
+    if not blind and row.tried[k, REGRESSION] == 0:
+        _restart_ensemble(row, k)
     regression_forget = forgetting(row, k, REGRESSION_DAYS)
+    spread_forget = forgetting(row, k, SPREAD_DAYS)
     histogram_forget = forgetting(row, k, HISTOGRAM_DAYS)
     loss_forget = forgetting(row, k, LOSS_DAYS)
     z_levels = np.empty(len(LEVELS))
@@ -91,7 +109,7 @@ def _learn(row: Any, k: int, slot: int, value: float) -> None:
             expected += row.spread_weights[k, m, i] * s[i]
         regress(
             row.spread_weights[k, m], row.spread_covariance[k, m], s,
-            error - expected, precision, regression_forget,
+            error - expected, precision, spread_forget,
         )  # fmt: skip
         if m == REGRESSION:
             now = 0.0
@@ -99,7 +117,7 @@ def _learn(row: Any, k: int, slot: int, value: float) -> None:
                 now += row.weights[k, i] * x[i]
             regress(row.weights[k], row.covariance[k], x, rise - now, precision, regression_forget)
             phase = cell_of(row.p_due_ms[k, slot], DAY_MS, ERROR_CELLS)
-            row.error_day[k, phase] += 0.05 * (error - row.error_day[k, phase])
+            row.error_day[k, phase] += (0.05 if ahead <= HOUR_MS else 0.3) * (error - row.error_day[k, phase])
 
 
 @njit(cache=True, nogil=True)

@@ -19,11 +19,11 @@ EDGES = np.sinh(np.linspace(-4.5, 4.5, CELLS + 1)) / 2.5
 PRIOR = np.diff(1.0 / (1.0 + np.exp(-EDGES / 0.7)))  # logistic errors of mean size one
 
 # Tables by phase. Two samples a cell or more at a cadence of a minute, so that noise averages out.
-HOUR_CELLS, DAY_CELLS, WEEK_CELLS, ERROR_CELLS = 60, 288, 672, 96
+HOUR_CELLS, DAY_CELLS, WEEK_CELLS, ERROR_CELLS = 60, 288, 672, 24
 HOUR_MS, WEEK_MS = 3_600_000.0, 7 * DAY_MS
 
 # Memories in days of tries, within bounds in tries.
-REGRESSION_DAYS, HISTOGRAM_DAYS, LOSS_DAYS = 10.0, 10.0, 2.0
+REGRESSION_DAYS, SPREAD_DAYS, HISTOGRAM_DAYS, LOSS_DAYS = 10.0, 10.0, 10.0, 2.0
 LEAST_MEMORY, MOST_MEMORY = 40.0, 3000.0
 PRIOR_ERRORS = 20.0  # tries' worth of logistic errors in each histogram
 HUBER = 4.0

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -13,9 +14,6 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from actuators.simulated import ServiceConfig, SimulatedService
-from planners.releases import JudgeConfig, MetricSpec
-from planners.scaling import Observation, ScaleState
-from planners.scaling.reactive import reactive
 from schemas import (
     Alert,
     Anomaly,
@@ -24,39 +22,34 @@ from schemas import (
     Deployment,
     Forecast,
     Outcome,
-    Scale,
     decode,
     encode,
 )
 from streams import topics
-from streams.config import Config, KafkaConfig, LedgerConfig, TargetConfig, TelemetryConfig
 from streams.demo.load import generated_week, recorded
 from streams.demo.report import Report, Tally, Versus
+from streams.demo.rival import Rival
 from streams.demo.service import (
-    ERRORS,
-    LABELS,
-    LATENCY,
     LOAD_SERIES,
     MALFORMED,
-    REQUESTS,
     SIGNALS,
     TARGET,
     Fleet,
     service_record,
 )
+from streams.demo.setup import PEAK_REPLICAS, STARTUP_S, demo_config
 from streams.embedded import EmbeddedBroker, EmbeddedLedger, embedded_settings
 from streams.output import Output
 from streams.scaling import ScaleConfig
 from streams.transport import FETCH_WAIT_MS
 from streams.worker import Worker, wall_clock
 
-PEAK_REPLICAS = 40
-STARTUP_S = 120.0
 HISTORY_DAYS = 7
 DAY_MS = 86_400_000
+CLOSING_S = 3.0  # of the given time, for the end
 TICK_S = 0.05  # wall time of one live tick: a day of minutes passes in 72 s
 LIVE_TICKS = 1_440
-HPA_PERIOD_MS = 15_000
+MIN_TICKS = 60  # however little time there is
 SEED = 7
 
 
@@ -107,10 +100,8 @@ class Demo:
         self._fleet = Fleet(SEED)
         first = max(1, math.ceil(float(self._load.values[start]) / self._capacity / 0.7))
         self._service = self._make_service(first)
-        self._rival = self._make_service(first)
-        self._policy = ScaleConfig(startup_s=STARTUP_S, max=2 * PEAK_REPLICAS).policy(self._capacity)
-        self._rival_state = ScaleState()
-        self.progress.hpa = first
+        policy = ScaleConfig(startup_s=STARTUP_S, max=2 * PEAK_REPLICAS).policy(self._capacity)
+        self._rival = Rival(self._make_service(first), policy, first)
         self._moved = asyncio.Event()  # some stage of the worker has taken a batch
         self._issued: set[str] = set()
         self._settled: set[str] = set()
@@ -135,27 +126,6 @@ class Demo:
         config = ServiceConfig(capacity=self._capacity, startup_s=STARTUP_S, replicas=replicas)
         return SimulatedService(TARGET, config, rng=np.random.default_rng(SEED))
 
-    def _config(self, broker: EmbeddedBroker, ledger: EmbeddedLedger) -> Config:
-        scale = ScaleConfig(startup_s=STARTUP_S, capacity=self._capacity, max=2 * PEAK_REPLICAS)
-        metrics = (
-            MetricSpec(name=ERRORS, kind="gauge", harm="up", tolerance=0.5, margin=1.0),
-            MetricSpec(name=LATENCY, kind="gauge", harm="up", tolerance=0.2, margin=0.5, must_not_fail=False),
-        )
-        target = TargetConfig(
-            name=TARGET,
-            labels=LABELS,
-            actuator="simulated",
-            load=REQUESTS,
-            scale=scale,
-            release=JudgeConfig(metrics=metrics, only_listed=True),
-        )
-        return Config(
-            kafka=KafkaConfig(brokers=(broker.address,)),
-            ledger=LedgerConfig(url=ledger.url),
-            telemetry=TelemetryConfig(port=self._options.port),
-            targets=(target,),
-        )
-
     def finish(self) -> None:
         """End the live part now; `run` returns its report soon after."""
         self._finishing = True
@@ -168,7 +138,7 @@ class Demo:
             broker = await stack.enter_async_context(EmbeddedBroker())
             ledger = await stack.enter_async_context(EmbeddedLedger())
             worker = Worker(
-                self._config(broker, ledger),
+                demo_config(broker.address, ledger.url, self._capacity, self._options.port),
                 environ=self._environ,
                 clock=lambda: self._now,
                 actuators={TARGET: self._service},
@@ -222,37 +192,46 @@ class Demo:
         progress = self.progress
         progress.phase, progress.done, progress.total = "live", 0, len(self._live)
         self._live_since_ms = wall_clock()
-        bad_at = self._live[int(0.4 * len(self._live))]
-        ill_at = self._live[int(0.2 * len(self._live))]
+        began = time.monotonic()
+        to_come = deque([(0.2, self._pod_falls_ill), (0.4, self._deploy)])
         for malformed in MALFORMED:
             await producer.send_and_wait(topics.METRICS.name, malformed, key=b"checkout")
         for i in self._live:
             tick_began = time.monotonic()
-            if self._out_of_time():
+            share = self._share_done(began)
+            if share >= 1:
                 break
             ts, load = int(self._load.times[i]), float(self._load.values[i])
             self._now = ts
-            if i == bad_at:
-                await self._deploy(producer, ts)
-            if i == ill_at:
-                self._fleet.fall_ill(11, ts + 20 * self._load.step_ms)
+            while to_come and share >= to_come[0][0]:
+                await to_come.popleft()[1](producer, ts)
             sample = self._service.tick(ts, load)
-            await self._rival_tick(ts, load)
+            await self._rival.tick(ts, load, self._load.step_ms)
             worker.feed.service(TARGET, ts, load, sample.ready, sample.paid)
             await self._push(producer, service_record(sample), self._fleet.record(ts))
             await producer.flush()
             await self._caught_up(worker, ts)
             progress.done, progress.ts, progress.load = progress.done + 1, ts, load
             progress.ready, progress.paid, progress.release = sample.ready, sample.paid, sample.release
+            progress.hpa = self._rival.replicas
             progress.loads.append(load)
             progress.capacity.append(sample.ready * self._capacity)
             await asyncio.sleep(max(0.0, TICK_S - (time.monotonic() - tick_began)))
 
-    def _out_of_time(self) -> bool:
+    def _share_done(self, began: float) -> float:
+        """How much of the live part is over: by ticks, or by time where that is bounded and passes faster."""
+        by_ticks = self.progress.done / len(self._live)
         limit = self._options.seconds
         if self._finishing:
-            return True
-        return limit is not None and time.monotonic() - self._began > limit - 3
+            return 1.0
+        if limit is None or by_ticks >= 1:
+            return by_ticks
+        room = max(limit - CLOSING_S - (began - self._began), MIN_TICKS * TICK_S)
+        by_time = min((time.monotonic() - began) / room, self.progress.done / MIN_TICKS)
+        return max(by_ticks, by_time)
+
+    async def _pod_falls_ill(self, producer: AIOKafkaProducer, ts: int) -> None:
+        self._fleet.fall_ill(11, ts + 20 * self._load.step_ms)
 
     async def _push(self, producer: AIOKafkaProducer, *records: bytes) -> None:
         for value in records:
@@ -286,24 +265,6 @@ class Demo:
                 self._issued.add(decode(value, Command).id)
             elif topic == topics.OUTCOMES.name:
                 self._settled.add(decode(value, Outcome).command)
-
-    # -- the HPA's rule on the same load ---------------------------------------------------------
-
-    async def _rival_tick(self, ts: int, load: float) -> None:
-        """The HPA looks every 15 s and sees the load at once."""
-        for at in range(ts, ts + self._load.step_ms, min(HPA_PERIOD_MS, self._load.step_ms)):
-            self._rival.tick(at, load)
-            observation = Observation(ts=at, load=load, replicas=self.progress.hpa)
-            decision, self._rival_state = reactive(self._policy, self._rival_state, observation)
-            if decision.changed:
-                action = Scale(replicas=decision.replicas, previous=decision.previous)
-                await self._rival.apply(
-                    Command(
-                        id=f"hpa:{at}", target=TARGET, sequence=at, action=action, reasons=[],
-                        issued_at=at, expires_at=at,
-                    )
-                )  # fmt: skip
-            self.progress.hpa = decision.replicas
 
     # -- the end -----------------------------------------------------------------------------------
 

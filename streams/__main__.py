@@ -1,0 +1,5 @@
+"""`python -m streams` is `tidegate`."""
+
+from streams.cli import main
+
+main()
