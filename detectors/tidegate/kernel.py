@@ -39,23 +39,26 @@ TAIL_SAMPLES = 20.0
 START_STEP = 0.2
 MEAN_RATE = 0.02
 LONGEST_EXCESS = 7.0
+SHAPE_SEEN, LOWEST_SHAPE, HIGHEST_SHAPE = 20.0, -0.2, 0.3
 EPISODE = 10.0  # samples that belong to one alarm
+MUCH = 5.0  # times the asked rate: more alarms than that are what this series is like
 REPEAT_WEIGHT = 0.05  # of a sample within an episode, which says little of ordinary times
-RATE_CORRECTION = 0.6  # measured: without it normal series alarm 1.6 times as often as asked
+RATE_CORRECTION = 0.8  # measured: without it normal series alarm 1.6 times as often as asked
 LARGEST_SHARE = 0.05
 
 # Records: margins beyond everything seen, in mean absolute deviations.
 RECORD_RATE = 0.005
-RECORD_FLOOR = 0.01  # of the range
+RECORD_FLOOR = 0.02  # of the range
 DRIFT_RATE = 1.0 / 12.0
 VARIABILITY_RATE = 1.0 / 48.0
 WEEK_RATE = 0.05
-RECORD_WEIGHTS = (0.7, 0.5, 0.7, 0.4, 0.7, 0.7)
+RECORD_WEIGHTS = (0.7, 0.5, 1.0, 0.4, 0.7, 0.7)
 NOTABLE = 0.2  # weighted margin of score 0.5
 
 # Patterns: means of 8 and 24 samples, quantised, 4 and 2 in a row; strength per decade of rarity.
 SHORT, SHORT_LENGTH, SHORT_LEVELS, SHORT_WEIGHT = 8, 4, 12, 0.05
 LONG, LONG_LENGTH, LONG_LEVELS, LONG_WEIGHT = RECENT, 2, 6, 0.065
+SHORT_OFFSET, LONG_OFFSET = 0.79, 0.5  # of a level
 FIRST_PATTERN = 20
 NOVELTY_RATE = 0.01
 FULL = 0.7  # of a dictionary's bits; beyond it a new pattern evicts an old one
@@ -86,7 +89,7 @@ def update(table: Table, batch: Batch, settings: F64, out: Columns) -> None:
         _residuals(s, value, hour, hour_of_week, residual, feature)
         strongest = _statistics(s, residual, span, statistic)
         share = min(LARGEST_SHARE, RATE_CORRECTION * settings[0] * s.cadence / DAY_MS)
-        threshold = s.tail_start + s.tail_mean * math.log(max(s.tail_share / max(share, 1e-12), 1.0))
+        threshold = s.tail_start + _reach(s, max(s.tail_share / max(share, 1e-12), 1.0))
         s.recent[s.count % RECENT] = value
         _quantise(s, span)
         record = _rest(s, _surprise(s, i, feature, out))
@@ -119,6 +122,7 @@ def _advance(s: Row, time: int, value: float) -> None:
     if s.count == 0:
         s.origin = value
         s.tail_start, s.tail_mean, s.tail_share, s.tail_seen = TAIL_START, TAIL_MEAN, TAIL_SHARE, TAIL_SEEN
+        s.tail_square = 2.0 * TAIL_MEAN * TAIL_MEAN
         s.since_alarm = EPISODE + 1.0
     elif time > s.last_time:
         gap = np.float64(time - s.last_time)
@@ -236,9 +240,9 @@ def _quantise(s: Row, span: float) -> None:
         total += s.recent[k]
     at = s.count % SYMBOLS
     place = (short / SHORT - s.low[0]) / span * SHORT_LEVELS if span > 0.0 else 0.0
-    s.symbols[0, at] = math.floor(max(-1.0, min(SHORT_LEVELS + 1.0, place)) + 0.5)
+    s.symbols[0, at] = math.floor(max(-1.0, min(SHORT_LEVELS + 1.0, place)) + SHORT_OFFSET)
     place = (total / LONG - s.mean[0]) / s.scale[0] if s.scale[0] > 0.0 else 0.0
-    s.symbols[1, at] = math.floor(max(-1.0 * LONG_LEVELS, min(1.0 * LONG_LEVELS, place)) + 0.5)
+    s.symbols[1, at] = math.floor(max(-1.0 * LONG_LEVELS, min(1.0 * LONG_LEVELS, place)) + LONG_OFFSET)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -296,10 +300,11 @@ def _rest(s: Row, strength: float) -> float:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _calibrate(s: Row, statistic: float, threshold: float, alarm: bool, share: float) -> None:
-    """Move the tail of the statistic (peaks over threshold, Pickands 1975, exponential excesses).
+    """Move the tail of the statistic (peaks over threshold, Pickands 1975).
 
-    The start follows its quantile by stochastic approximation (Robbins and Monro 1951); its share
-    falls as samples come in, until it is ten times the asked one.
+    Its start follows a quantile by stochastic approximation (Robbins and Monro 1951), whose share
+    falls as samples come in, until it is ten times the asked one. Alarms far beyond the threshold count
+    little, unless they are so many that they are what the series is like.
     """
     wanted = max(TAIL_RATIO * share, min(TAIL_SHARE, TAIL_SAMPLES / (s.count + 1.0)))
     if wanted < s.tail_share:
@@ -307,10 +312,13 @@ def _calibrate(s: Row, statistic: float, threshold: float, alarm: bool, share: f
     s.tail_share = wanted
     weight = 1.0
     s.since_alarm += 1.0
+    s.alarm_excess *= 1.0 - min(0.5, share / RATE_CORRECTION)
     if alarm:  # far beyond the threshold, or within an episode: not what ordinary times are like
         weight = REPEAT_WEIGHT
         if s.since_alarm > EPISODE:
+            s.alarm_excess += 1.0
             weight = max(REPEAT_WEIGHT, 1.0 / (1.0 + (statistic - threshold) / s.tail_mean))
+            weight = min(1.0, weight * max(1.0, s.alarm_excess / MUCH) ** 2)
             s.since_alarm = 0.0
     step = max(START_STEP, 1.0 / ((s.count - WARM + TAIL_SEEN + 1.0) * wanted)) * s.tail_mean
     excess = statistic - s.tail_start
@@ -318,11 +326,30 @@ def _calibrate(s: Row, statistic: float, threshold: float, alarm: bool, share: f
         s.tail_start += weight * step * (1.0 - wanted)
         s.tail_seen += weight
         excess = min(excess, LONGEST_EXCESS * s.tail_mean)
-        s.tail_mean += weight * max(MEAN_RATE, 1.0 / s.tail_seen) * (excess - s.tail_mean)
+        rate = weight * max(MEAN_RATE, 1.0 / s.tail_seen)
+        s.tail_mean += rate * (excess - s.tail_mean)
+        s.tail_square += rate * (excess * excess - s.tail_square)
     else:
         s.tail_start -= step * wanted
     s.tail_start = max(s.tail_start, 0.5)
     s.tail_mean = max(s.tail_mean, 0.1)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _reach(s: Row, ratio: float) -> float:
+    """How far beyond the tail's start a share 1 / ratio of its excesses lies.
+
+    Generalised Pareto, its shape by moments (Hosking and Wallis 1987), drawn to 0 while few are seen.
+    """
+    square = np.float64(s.tail_mean) * s.tail_mean
+    variance = s.tail_square - square
+    shape = 0.0
+    if variance > 0.0:
+        shape = 0.5 * (1.0 - square / variance) * s.tail_seen / (s.tail_seen + SHAPE_SEEN)
+        shape = max(LOWEST_SHAPE, min(HIGHEST_SHAPE, shape))
+    if abs(shape) < 1e-3:
+        return float(s.tail_mean * math.log(ratio))
+    return float(s.tail_mean * (1.0 - shape) * (ratio**shape - 1.0) / shape)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -36,7 +36,9 @@ LAYOUT = np.dtype(
         ("tail_share", "f4"),  # share of samples above tail_start
         ("tail_start", "f4"),
         ("tail_mean", "f4"),  # mean excess over tail_start
+        ("tail_square", "f4"),  # mean squared excess
         ("tail_seen", "f4"),  # excesses learnt
+        ("alarm_excess", "f4"),  # alarms of about the last interval of one asked alarm, as a multiple of it
         ("streak", "f4"),  # alarms in a row
         ("since_alarm", "f4"),  # samples since an alarm was last counted
         # rest: after a record, smaller ones are silent
