@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test test-platforms chaos check bench bench-detect bench-scale bench-release clean
 
 setup: .venv/.installed
 
@@ -16,6 +16,26 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# Real platforms that take minutes to build the first time: a kube-apiserver from Go modules.
+test-platforms: setup
+	$(BIN)/python -m pytest -m platforms
+
+# Long fault runs: many kills, brokers that stall and die.
+chaos: setup
+	$(BIN)/python -m pytest -m chaos
+
+bench: setup
+	$(BIN)/python -m bench.table
+
+bench-detect: setup
+	$(BIN)/python -m bench.detection
+
+bench-scale: setup
+	$(BIN)/python -m bench.scaling
+
+bench-release: setup
+	$(BIN)/python -m bench.releases
 
 check: setup
 	$(BIN)/ruff check .

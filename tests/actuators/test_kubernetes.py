@@ -33,6 +33,8 @@ from tests.actuators.lab import kubernetes_lab
 
 __all__ = ["kubernetes_lab"]
 
+pytestmark = pytest.mark.platforms
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "platforms" / "kubernetes.md"
 _numbers = itertools.count()

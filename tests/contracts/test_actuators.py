@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from _pytest.mark import ParameterSet
 
 from actuators import (
     ActuationError,
@@ -158,7 +159,12 @@ def lend(request: pytest.FixtureRequest) -> Lend:
     return request.getfixturevalue
 
 
-@pytest.fixture(params=[f"{name}{mode}" for name in RIGS for mode in ("", " dry-run")])
+def _named(name: str, mode: str = "") -> ParameterSet:
+    marks = [pytest.mark.platforms] if name == "kubernetes" else []
+    return pytest.param(f"{name}{mode}", marks=marks)
+
+
+@pytest.fixture(params=[_named(name, mode) for name in RIGS for mode in ("", " dry-run")])
 async def rig(request: pytest.FixtureRequest, lend: Lend) -> AsyncIterator[Rig]:
     name, _, mode = request.param.partition(" ")
     async with RIGS[name](bool(mode), lend) as made:
@@ -191,7 +197,7 @@ async def test_it_does_the_kinds_it_names_and_refuses_the_others(rig: Rig, kind:
         assert await rig.state() == before
 
 
-@pytest.mark.parametrize("name", RIGS)
+@pytest.mark.parametrize("name", [_named(name) for name in RIGS])
 @pytest.mark.parametrize("kind", sorted(ACTIONS))
 async def test_a_dry_run_never_acts(name: str, kind: str, lend: Lend) -> None:
     async with RIGS[name](True, lend) as rig:
