@@ -12,14 +12,17 @@ from typing import Any, Protocol, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer
+from faust.exceptions import ImproperlyConfigured
 from faust.transport.consumer import RecordMap, ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT, ConsumerMessage, Message
 from faust.types.topics import TopicT
 from faust.types.transports import TPorTopicSet
 
+from streams.raw_records import read_batches
+
 RECORDS_PER_POLL = 8192
-"""At most this many records in one event; the price of a poll vanishes beyond a few thousand."""
+"""About this many records in one event, whole record batches; a poll costs little beyond a few thousand."""
 
 BUFFERED_BATCHES = 4
 """Batches that wait before an agent; with RECORDS_PER_POLL it bounds memory when the consumer is behind."""
@@ -114,11 +117,15 @@ class _Batches(faust.Schema[Any, Any]):
         return message.value
 
 
-def batch_topic(app: AppT, name: str, *, buffered: int = BUFFERED_BATCHES, **options: Any) -> TopicT:
+def batch_topic(
+    app: AppT, name: str, *, raw: bool = False, buffered: int = BUFFERED_BATCHES, **options: Any
+) -> TopicT:
     """Declare topic `name` of `app` as delivered in batches; `options` are those of `app.topic`.
 
-    An agent on it receives `list[Record]`, never empty, ascending in offset, of one partition;
-    `event.message` is a `BatchMessage`. At most `buffered` batches wait before the agent.
+    An agent on it receives a list, never empty, ascending in offset, of one partition's records: aiokafka's
+    `ConsumerRecord`s, or where `raw` the bare `Record`s of its parser, which cost half as much to read but
+    do not know their topic and partition (`event.message.tp` does). `event.message` is a `BatchMessage`.
+    At most `buffered` batches wait before the agent.
 
     Raises:
         TypeError: the app's broker URL does not have the scheme `tidegate://`.
@@ -130,6 +137,8 @@ def batch_topic(app: AppT, name: str, *, buffered: int = BUFFERED_BATCHES, **opt
             f"the app's broker is {app.conf.broker!r}"
         )
     transport.batch_topics.add(name)
+    if raw:
+        transport.raw_topics.add(name)
     return app.topic(name, schema=_Batches(), maxsize=buffered, **options)
 
 
@@ -147,19 +156,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
-    async def getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
-        """Fetch the records of one poll from the partitions."""
+    async def on_start(self) -> None:
+        """Start the consumer, reading batch topics in batches."""
+        await super().on_start()
         transport = cast(Transport, self.transport)
-        if not transport.batch_topics:
-            return await super().getmany(active_partitions, timeout)
-        records: RecordMap = await self.call_thread(
-            self._fetch_records,
+        read_batches(
             self._ensure_consumer(),
-            active_partitions,
-            timeout=timeout,
-            max_records=transport.records_per_poll,
+            raw=transport.raw_topics,
+            batched=transport.batch_topics,
+            records=transport.records_per_poll,
         )
-        return records
 
     async def _fetch_records(
         self,
@@ -168,6 +174,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         timeout: float | None = None,  # noqa: ASYNC109
         max_records: int | None = None,
     ) -> RecordMap:
+        # Faust's limit of records per poll is one for single events; a batch has its own per partition.
+        if cast(Transport, self.transport).batch_topics:
+            max_records = None
         records = await super()._fetch_records(
             consumer, cast(set[TP], active_partitions), timeout=timeout, max_records=max_records
         )
@@ -279,19 +288,25 @@ class Consumer(driver.Consumer):
         for tp in revoked:
             self._delivered.pop(tp, None)
 
+    async def on_start(self) -> None:
+        """Check that the application's `release` will be called."""
+        if cast(Transport, self.transport).release is not None and not self.app.conf.stream_wait_empty:
+            raise ImproperlyConfigured("a transport with `release` needs the setting stream_wait_empty=True")
+        await super().on_start()
+
     async def wait_empty(self) -> None:
-        """Commit what is done: ask the application to write and acknowledge, then wait for the rest."""
+        """Commit what is done: let the application release its batches, and wait for all other events."""
         release = cast(Transport, self.transport).release
         if release is None:
             await super().wait_empty()
             return
         await release()
-        self._clean_unacked_messages()
-        while self._unacked_messages and not self.should_stop:
+        while not self.should_stop and any(
+            not (message.acked or isinstance(message, BatchMessage)) for message in self._unacked_messages
+        ):
             await self.commit()
             await self._wait_for_ack(timeout=1)
-            await release()
-            self._clean_unacked_messages()
+        self._clean_unacked_messages()
         await self.commit_and_end_transactions()
 
     def on_buffer_drop(self, tp: TP) -> None:
@@ -312,8 +327,10 @@ class Consumer(driver.Consumer):
 class Transport(driver.Transport):
     """Kafka through aiokafka, some topics in batches; registered as the URL scheme `tidegate://`.
 
-    `batch_topics` is filled by `batch_topic`. `release` is awaited before partitions are given up (a
-    rebalance, a stop): it waits for what is being processed, writes state, and acknowledges.
+    `batch_topics` and `raw_topics` are filled by `batch_topic`. `release` is awaited before partitions
+    are given up (a rebalance, a stop): it waits for the batches that are being processed, writes state,
+    and acknowledges; what is unacknowledged after it is delivered to the next owner. It may be awaited
+    twice at a stop.
     """
 
     Consumer = Consumer
@@ -321,6 +338,7 @@ class Transport(driver.Transport):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.batch_topics: set[str] = set()
+        self.raw_topics: set[str] = set()
         self.records_per_poll = RECORDS_PER_POLL
         self.release: Callable[[], Awaitable[None]] | None = None
 
