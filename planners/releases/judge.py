@@ -84,6 +84,11 @@ class ReleaseJudge(msgspec.Struct):
         kept = () if value is None or not math.isfinite(value) else (float(value),)
         return self._observe(ts, arm, metric, "gauge", Batch(values=kept))
 
+    def leave_out(self, metric: str) -> None:
+        """Note that a tick of `metric` says nothing about the release: the target was short of replicas."""
+        if self.verdict is None and metric in self.metrics:
+            self.metrics[metric].left_out += 1
+
     def advance(self, now: int) -> Verdict | None:
         """Let time pass to `now` (Unix ms): closes a step that is over, minds the timeout."""
         if self.verdict is not None:

@@ -52,11 +52,19 @@ class TargetWatch(msgspec.Struct):
             deployment.release, deployment.ts, self.config, mode=mode, before=dict(self.past)
         )
 
-    def observe_value(self, ts: int, arm: Arm | None, metric: str, value: float | None) -> Verdict | None:
+    def observe_value(
+        self, ts: int, arm: Arm | None, metric: str, value: float | None, *, short: bool = False
+    ) -> Verdict | None:
         """Take one tick of a gauge at `ts` (Unix ms); `arm` None where the samples do not tell arms apart.
 
+        `short` says that the target had too few replicas for its load (`joint.short_of_replicas`): without a
+        control such a tick is left out, since a late scale-up is not the release's fault.
         Returns the final verdict when this tick brings it.
         """
+        if short and arm is None:
+            if self.judge is not None:
+                self.judge.leave_out(metric)
+            return None
         open_judge = self.judge is not None and self.judge.verdict is None
         if value is not None and math.isfinite(value) and arm != "canary":
             if open_judge and arm is None:

@@ -14,13 +14,18 @@ _LOG_MOST = 700.0
 
 
 class Watched(msgspec.Struct):
-    """`steps` counts those with data for the test, `missing` those in which an arm was silent."""
+    """A metric and what was learnt of it.
+
+    `steps` counts the steps with data for the test, `missing` those in which an arm was silent, `left_out`
+    those that say nothing about the release.
+    """
 
     spec: MetricSpec
     share: float
     test: Test
     steps: int = 0
     missing: int = 0
+    left_out: int = 0
     silent_canary: int = 0
     silent_control: int = 0
 
@@ -83,7 +88,7 @@ class Watched(msgspec.Struct):
             f"{seen.upper:.3g}) after {self.steps} steps, "
             f"evidence {math.exp(min(self.test.log_harm(), _LOG_MOST)):.3g} of {1 / (error * self.share):.3g}"
         )
-        return f"{words}; {self.silence()}" if self.missing else words
+        return f"{words}; {self.silence()}" if self.missing + self.left_out else words
 
     def harm_reason(self, error: float) -> str:
         """Why the metric takes the release back."""
@@ -98,7 +103,9 @@ class Watched(msgspec.Struct):
         if isinstance(self.test, BeforeAfterTest):
             if not self.test.past.long_enough:
                 return f"only {self.test.past.ticks} values from before the release"
-            return f"{self.missing} ticks without a value" if self.missing else "no values since the release"
+            quiet = [f"{self.missing} ticks without a value"] if self.missing else []
+            quiet += [f"{self.left_out} ticks left out, short of replicas"] if self.left_out else []
+            return " and ".join(quiet) or "no values since the release"
         steps = self.steps + self.missing
         quiet = []
         if self.silent_canary:
