@@ -7,6 +7,7 @@ import numpy as np
 from streams.ingest.batch import Batch, Columns
 from streams.ingest.limits import Limits
 from streams.ingest.prefixes import Prefixes
+from streams.ingest.record_set import RecordSet
 from streams.ingest.scan import Poll, Scanner
 from streams.ingest.series import SeriesIndex
 from streams.ingest.strict import Found, Record, StrictPath
@@ -35,8 +36,7 @@ class Decoder:
         `now_ms` is the wall clock (Unix ms), against which times too far ahead are told.
         """
         found = Found(now_ms)
-        poll = Poll.of([record.value or b"" for record in records])
-        scanner = Scanner(poll, self._prefixes, self._limits, now_ms)
+        scanner = Scanner(_poll(records), self._prefixes, self._limits, now_ms)
         while not scanner.done:
             rows: dict[int, list[int]] = {}
             for i in scanner.scan(self._index.generation):
@@ -45,6 +45,12 @@ class Decoder:
                     rows[i] = found.row[before:]
             scanner.learn(rows, self._index.generation)
         return Batch(_merge(scanner.columns, found.columns()), found.rejects, +found.dropped, found.stamped)
+
+
+def _poll(records: Sequence[Record]) -> Poll:
+    if isinstance(records, RecordSet):
+        return Poll(records.data, *records.values)
+    return Poll.of([record.value or b"" for record in records])
 
 
 def _merge(fast: Columns, strict: Columns) -> Columns:

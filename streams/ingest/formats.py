@@ -14,7 +14,7 @@ READERS: dict[str, Reader] = {"native": native.read, "prometheus": prometheus.re
 # The field that a format has and the others have not, to tell which one a faulty record was meant to be.
 _MARKS = (("metric", "native"), ("fields", "telegraf"), ("metrics", "telegraf"), ("name", "prometheus"))
 
-Headers = Iterable[tuple[str, bytes]]
+Headers = Iterable[tuple[str, bytes | None]]
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _elements = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
@@ -37,7 +37,7 @@ def read(data: bytes, headers: Headers) -> Parsed:
 
 def _explain(data: bytes, headers: Headers, faults: dict[str, Fault]) -> Fault:
     for header, value in headers:
-        if header == FORMAT_HEADER:
+        if header == FORMAT_HEADER and value is not None:
             named = value.decode("utf-8", "replace")
             if named in faults:
                 return faults[named]

@@ -24,17 +24,23 @@ _LOW_HALF = np.uint64(0xFFFFFFFF)
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """The values of one poll end to end, then `PADDING` zero bytes. `offsets` has their n + 1 bounds."""
+    """The bytes of one poll, with `PADDING` readable bytes behind the last value.
+
+    Each record's value lies in `data` from `starts` to, not including, `ends`; both equal where it has none.
+    """
 
     data: NDArray[np.uint8]
-    offsets: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
 
     @classmethod
     def of(cls, values: list[bytes]) -> "Poll":
         """Join the values of a poll's records."""
-        offsets = np.zeros(len(values) + 1, dtype=np.int64)
-        np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=offsets[1:])
-        return cls(np.frombuffer(b"".join([*values, bytes(PADDING)]), dtype=np.uint8), offsets)
+        ends = np.cumsum(np.fromiter(map(len, values), np.int64, len(values)))
+        starts = np.empty_like(ends)
+        starts[:1] = 0
+        starts[1:] = ends[:-1]
+        return cls(np.frombuffer(b"".join([*values, bytes(PADDING)]), dtype=np.uint8), starts, ends)
 
 
 class Scanner:
@@ -60,7 +66,7 @@ class Scanner:
     @property
     def done(self) -> bool:
         """Whether every record was scanned."""
-        return self._next == len(self._poll.offsets) - 1
+        return self._next == len(self._poll.starts)
 
     @property
     def columns(self) -> Columns:
@@ -74,7 +80,8 @@ class Scanner:
         table = self._prefixes
         self._next, self._count, missed = _scan(
             self._poll.data,
-            self._poll.offsets,
+            self._poll.starts,
+            self._poll.ends,
             self._next,
             *self._bounds,
             table.slots,
@@ -102,7 +109,8 @@ class Scanner:
         while True:
             done, table.count, table.used, words = _learn(
                 self._poll.data,
-                self._poll.offsets,
+                self._poll.starts,
+                self._poll.ends,
                 records,
                 counts,
                 flat,
@@ -122,7 +130,8 @@ class Scanner:
 @njit(cache=True, nogil=True)
 def _scan(  # type: ignore[no-untyped-def]
     data,
-    offsets,
+    starts,
+    ends,
     first,
     longest,
     earliest,
@@ -150,13 +159,13 @@ def _scan(  # type: ignore[no-untyped-def]
     time_at, value_at = time.ctypes.data, value.ctypes.data
     prefix_at, length_at = prefix.ctypes.data, length.ctypes.data
     mask = np.uint64(slots.shape[0] - 1)
-    records = offsets.shape[0] - 1
+    records = starts.shape[0]
     missed = 0
     while first < records and missed < misses.shape[0]:
         room = min(records, first + misses.shape[0] - missed)
         end = count
         while first < room and end - count < _CHUNK:
-            start, stop = base + offsets[first], base + offsets[first + 1]
+            start, stop = base + starts[first], base + ends[first]
             after = -1
             if stop - start <= longest:
                 after = elements(start, stop, earliest, latest, time_at, value_at, prefix_at, length_at, end)
@@ -233,7 +242,21 @@ def _settle(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _learn(  # type: ignore[no-untyped-def]
-    data, offsets, records, counts, rows, done, earliest, latest, slots, arena, count, used, most, generation
+    data,
+    starts,
+    ends,
+    records,
+    counts,
+    rows,
+    done,
+    earliest,
+    latest,
+    slots,
+    arena,
+    count,
+    used,
+    most,
+    generation,
 ):
     """Add the prefixes of `records` from position `done` on.
 
@@ -243,7 +266,7 @@ def _learn(  # type: ignore[no-untyped-def]
     base = data.ctypes.data
     room = 1
     for i in range(done, records.shape[0]):
-        room = max(room, (offsets[records[i] + 1] - offsets[records[i]]) // _SHORTEST + 1)
+        room = max(room, (ends[records[i]] - starts[records[i]]) // _SHORTEST + 1)
     time = np.empty(room, np.int64)
     value = np.empty(room)
     prefix = np.empty(room, np.int64)
@@ -251,8 +274,8 @@ def _learn(  # type: ignore[no-untyped-def]
     first = counts[:done].sum()
     for i in range(done, records.shape[0]):
         found = elements(
-            base + offsets[records[i]],
-            base + offsets[records[i] + 1],
+            base + starts[records[i]],
+            base + ends[records[i]],
             earliest,
             latest,
             time.ctypes.data,
