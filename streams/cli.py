@@ -1,18 +1,22 @@
 """The command line: `tidegate`."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console as Terminal
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from streams.config import Config
 
 T = TypeVar("T")
 
@@ -29,6 +33,7 @@ app.add_typer(backtest, name="backtest")
 
 terminal = Terminal(stderr=True)
 
+OptionalConfig = Annotated[Path | None, typer.Option("-c", "--config", help="default: the defaults")]
 ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="the configuration file")]
 
 
@@ -181,18 +186,95 @@ def schema(
     print(contract(name))
 
 
+@app.command()
+def produce(
+    file: Annotated[Path, typer.Argument(help="CSV, first two columns time and value")],
+    metric: Annotated[str, typer.Option(help="the metric's name; default: the file's")] = "",
+    label: Annotated[list[str] | None, typer.Option(help="name=value, as often as you like")] = None,
+    speed: Annotated[float | None, typer.Option(help="event time over wall time; default: at once")] = None,
+    now: Annotated[bool, typer.Option("--now", help="move the times so that the first is now")] = False,
+    config: OptionalConfig = None,
+) -> None:
+    """Write a recorded series to `metrics`."""
+    from streams.access import client_settings  # noqa: PLC0415
+    from streams.produce import Series  # noqa: PLC0415
+    from streams.produce import produce as run  # noqa: PLC0415
+    from streams.worker import wall_clock  # noqa: PLC0415
+
+    kafka = _configured(config).kafka
+    with _bar() as bar:
+        task = bar.add_task("samples", total=None)
+        written = _run(
+            run(
+                file,
+                connection=client_settings(kafka, os.environ),
+                series=Series(metric or file.name.partition(".")[0], _labels(label or [])),
+                topic=f"{kafka.prefix}metrics",
+                speed=speed,
+                start=wall_clock() if now else None,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        )
+    print(f"{written.samples} samples in {written.records} records")
+
+
+def _labels(pairs: list[str]) -> dict[str, str]:
+    labels = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            fail(f"--label {pair}: expected name=value")
+        labels[name] = value
+    return labels
+
+
+@app.command()
+def tail(
+    topic: Annotated[str, typer.Argument(help="plain name, such as anomalies")],
+    last: Annotated[
+        int, typer.Option("-n", "--last", min=0, help="records of each partition to begin with")
+    ] = 10,
+    follow: Annotated[bool, typer.Option(help="go on with new records")] = True,
+    raw: Annotated[bool, typer.Option("--raw", help="the records' own bytes, not words")] = False,
+    config: OptionalConfig = None,
+) -> None:
+    """Print the records of a topic as they come, in words."""
+    from streams.access import client_settings  # noqa: PLC0415
+    from streams.tail import line  # noqa: PLC0415
+    from streams.tail import tail as run  # noqa: PLC0415
+
+    kafka = _configured(config).kafka
+
+    async def show() -> None:
+        connection = client_settings(kafka, os.environ)
+        async for record in run(f"{kafka.prefix}{topic}", connection=connection, last=last, follow=follow):
+            if raw:
+                sys.stdout.buffer.write((record.value or b"") + b"\n")
+                sys.stdout.flush()
+            else:
+                print(line(record), flush=True)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        _run(show())
+
+
+def _configured(path: Path | None) -> "Config":
+    from streams.config import Config, read  # noqa: PLC0415
+
+    return read(path) if path else Config()
+
+
 @backtest.command("detect")
 def backtest_detect(
     in_dir: Annotated[Path, typer.Argument(help="folder of CSV files, first two columns time and value")],
     out: Annotated[Path, typer.Option(help="folder for the results, same relative paths")],
-    config: Annotated[Path | None, typer.Option("-c", "--config", help="for its [detector] table")] = None,
+    config: OptionalConfig = None,
 ) -> None:
     """Score each CSV below IN_DIR: timestamp,value,anomaly_score,alarm,expected,lower,upper."""
     from detectors.registry import make_bank  # noqa: PLC0415
     from streams.backtest_detect import backtest as run  # noqa: PLC0415
-    from streams.config import Config, read  # noqa: PLC0415
 
-    chosen = (read(config) if config else Config()).detector
+    chosen = _configured(config).detector
     with _bar() as bar:
         task = bar.add_task("files", total=None)
         run(

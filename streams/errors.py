@@ -11,6 +11,8 @@ from streams.config import ConfigError
 from streams.console import ConsoleError
 from streams.detection import StateError
 from streams.embedded import EmbeddedError
+from streams.produce import ProduceError
+from streams.tail import TailError
 from streams.topics import TopicError
 from streams.traces import TraceError
 from streams.worker import WorkerError
@@ -25,8 +27,10 @@ EXPECTED = (
     KafkaError,
     ObservationError,
     OSError,
+    ProduceError,
     SchemaError,
     StateError,
+    TailError,
     TopicError,
     TraceError,
     WorkerError,
