@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from schemas import Action, Status
 from schemas.alert import State
 from streams.detection import Counts
+from streams.horizon import near
 from streams.output import Output
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class _Outcome(msgspec.Struct, frozen=True):
 class _Forecast(msgspec.Struct, frozen=True):
     target: str
     observed: float | None  # msgspec writes NaN as null
+    horizons_ms: list[int]
     levels: list[float]
     values: list[list[float | None]]
 
@@ -103,7 +105,7 @@ class Telemetry:
         self._load = gauge("target_load", "Load of the target, in its own unit", "target")
         self._replicas = gauge("target_replicas", "Replicas last asked for", "target")
         self._quantiles = gauge(
-            "target_forecast", "Load forecast at the furthest horizon, by quantile", "target", "quantile"
+            "target_forecast", "Load forecast for ten minutes ahead, by quantile", "target", "quantile"
         )
         self._registry = registry
         self._ledger_up: Gauge | None = None
@@ -165,8 +167,9 @@ class Telemetry:
         self._told[forecast.target] = self._clock()
         if forecast.observed is not None:
             self._load.labels(forecast.target).set(forecast.observed)
-        if forecast.values:
-            for level, value in zip(forecast.levels, forecast.values[-1], strict=False):
+        horizon = near(forecast.horizons_ms)
+        if horizon is not None:
+            for level, value in zip(forecast.levels, forecast.values[horizon], strict=True):
                 if value is not None:
                     self._levels.setdefault(forecast.target, set()).add(f"{level:g}")
                     self._quantiles.labels(forecast.target, f"{level:g}").set(value)

@@ -202,6 +202,7 @@ class Feed:
             if watcher.target == target:
                 for field, item in changed:
                     watcher.put(field, item)
+                watcher.part().ahead = self._targets[target].ahead
             watcher.part().targets[target] = self._targets[target].now
 
     def _tell(self, field: str, item: msgspec.Struct) -> None:

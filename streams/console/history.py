@@ -16,6 +16,7 @@ from streams.console.part import (
     ServicePoint,
     TargetNow,
 )
+from streams.horizon import near
 
 Change = tuple[str, Any]  # the field of `Part` it belongs to, and the item
 
@@ -27,6 +28,7 @@ class History:
         self.now = TargetNow()
         self._load: deque[LoadPoint] = deque(maxlen=points)
         self._band: deque[BandPoint] = deque(maxlen=points)
+        self.ahead: list[BandPoint] = []
         self._desired: deque[DesiredPoint] = deque(maxlen=points)
         self._service: deque[ServicePoint] = deque(maxlen=points)
         self.anomalies: deque[Anomaly] = deque(maxlen=recent)
@@ -39,18 +41,23 @@ class History:
             return
         self._load.append((forecast.ts, forecast.observed))
         yield "load", self._load[-1]
-        if forecast.horizons_ms and forecast.levels:
-            yield from self._edges(forecast)
+        horizon = near(forecast.horizons_ms)
+        if horizon is not None and forecast.levels:
+            yield from self._edges(forecast, horizon)
         self._tell(ts=forecast.ts, load=forecast.observed, model=forecast.model, skill=forecast.skill)
 
-    def _edges(self, forecast: Forecast) -> Iterator[Change]:
-        horizon, levels, values = forecast.horizons_ms[-1], forecast.levels, forecast.values[-1]
+    def _edges(self, forecast: Forecast, horizon: int) -> Iterator[Change]:
+        levels = forecast.levels
         middle = min(range(len(levels)), key=lambda q: abs(levels[q] - 0.5))
-        ts = forecast.ts + horizon
-        if not self._band or ts > self._band[-1][0]:
-            self._band.append((ts, values[0], values[middle], values[-1]))
+        points = [
+            (forecast.ts + ms, values[0], values[middle], values[-1])
+            for ms, values in zip(forecast.horizons_ms, forecast.values, strict=True)
+        ]
+        self.ahead = sorted(points)
+        if not self._band or points[horizon][0] > self._band[-1][0]:
+            self._band.append(points[horizon])
             yield "band", self._band[-1]
-        self._tell(levels=(levels[0], levels[-1]), horizon_ms=horizon)
+        self._tell(levels=(levels[0], levels[-1]), horizon_ms=forecast.horizons_ms[horizon])
 
     def command(self, command: Command) -> Iterator[Change]:
         """Take a command; yield the new point of the desired replicas, where it scales."""
@@ -81,5 +88,5 @@ class History:
 
     def fill(self, part: Part) -> None:
         """Put the charts' points into `part`."""
-        part.load, part.band = list(self._load), list(self._band)
+        part.load, part.band, part.ahead = list(self._load), list(self._band), self.ahead
         part.desired, part.service = list(self._desired), list(self._service)

@@ -13,8 +13,8 @@ ServicePoint = tuple[int, float, int, int]
 class TargetNow(msgspec.Struct, frozen=True, kw_only=True):
     """How a target stands. Times are Unix ms of event time; None is not known (yet).
 
-    `levels` are the quantile levels of the band's lower and upper edge, `horizon_ms` how far ahead of
-    `ts` the band reaches. `desired` was asked for last, `ready` serve load, `paid` are charged for.
+    `levels` are the quantile levels of the band's lower and upper edge, `horizon_ms` how long before its
+    time the band was forecast. `desired` was asked for last, `ready` serve load, `paid` are charged for.
     """
 
     ts: int | None = None
@@ -50,8 +50,9 @@ class Part(msgspec.Struct, kw_only=True):
     """A snapshot, or an update of one; oldest first in every list.
 
     `load`, `band`, `desired` and `service` are of `target` only, as (event time in Unix ms, ...): load;
-    lower edge, median, upper edge of the load forecast for that time; replicas asked for; load, ready
-    and paid replicas of the service. `counts` are messages by topic since the start. An item of the
+    lower edge, median, upper edge of what was forecast for that time `horizon_ms` before; replicas asked
+    for; load, ready and paid replicas of the service. `ahead` is the newest forecast at all its horizons,
+    like `band`; it replaces the one before. `counts` are messages by topic since the start. An item of the
     other lists replaces one of the same identity (`id`, `fingerprint`, `command`).
     """
 
@@ -59,6 +60,7 @@ class Part(msgspec.Struct, kw_only=True):
     targets: dict[str, TargetNow] = {}
     load: list[LoadPoint] = []
     band: list[BandPoint] = []
+    ahead: list[BandPoint] = []
     desired: list[DesiredPoint] = []
     service: list[ServicePoint] = []
     anomalies: list[Anomaly] = []

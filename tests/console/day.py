@@ -8,6 +8,13 @@ from streams.console import Feed
 from tests.console.messages import T0, alert, anomaly, dead, forecast, outcome, scale
 
 MINUTE = 60_000
+AHEAD = (1, 3, 10, 60, 360)  # horizons of the forecasts, in minutes
+
+
+def usual(minute: int) -> float:
+    """The load expected in a minute of the day."""
+    day, quarter = minute / 1440 * 2 * math.pi, minute / 360 * 2 * math.pi
+    return 220 + 170 * math.sin(day) + 60 * math.sin(quarter)
 
 
 def play(feed: Feed, target: str = "checkout", minutes: int = 600, start: int = T0) -> None:
@@ -16,18 +23,17 @@ def play(feed: Feed, target: str = "checkout", minutes: int = 600, start: int = 
     replicas = ready = 4
     for minute in range(minutes):
         ts = start + minute * MINUTE
-        expected = (
-            220 + 170 * math.sin(minute / 1440 * 2 * math.pi) + 60 * math.sin(minute / 360 * 2 * math.pi)
-        )
+        expected = usual(minute)
         load = (expected + rng.gauss(0, 9)) * (1.5 if 300 < minute < 330 else 1)
         made = [
             forecast(
                 target=target,
                 ts=ts,
                 observed=load,
+                horizons_ms=[ahead * MINUTE for ahead in AHEAD],
                 values=[
-                    [expected - 28, expected, expected + 30],
-                    [expected - 35, expected, expected + 48],
+                    [usual(minute + ahead) + edge * (1 + ahead / 60) for edge in (-28, 0, 40)]
+                    for ahead in AHEAD
                 ],
             )
         ]

@@ -19,8 +19,20 @@ def test_a_forecast_is_a_point_of_load_and_a_band_ahead() -> None:
     assert seen.target == "checkout"
     assert seen.load == [(T0, 40.0)]
     assert seen.band == [(T0 + 120_000, 34.0, 42.0, 55.0)]
+    assert seen.ahead == [(T0 + 60_000, 35.0, 41.0, 50.0), (T0 + 120_000, 34.0, 42.0, 55.0)]
     now = seen.targets["checkout"]
     assert (now.load, now.levels, now.horizon_ms, now.skill) == (40.0, (0.1, 0.99), 120_000, 0.2)
+
+
+def test_the_band_is_of_ten_minutes_before_and_what_is_ahead_of_all_horizons() -> None:
+    feed = Feed()
+    horizons = [60_000, 600_000, 86_400_000]
+    values = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]
+    feed.outputs("plan", [forecast(horizons_ms=horizons, values=values)])
+    seen = feed.snapshot()
+    assert seen.band == [(T0 + 600_000, 4.0, 5.0, 6.0)]
+    assert [point[0] - T0 for point in seen.ahead] == horizons
+    assert seen.targets["checkout"].horizon_ms == 600_000
 
 
 def test_a_forecast_without_horizons_is_load_only() -> None:

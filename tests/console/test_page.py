@@ -188,7 +188,7 @@ async def test_the_time_shown_can_be_narrowed(page: Page, running: Running) -> N
     await page.get_by_role("button", name="1 h").click()
     label = await page.get_attribute("#load-chart svg", "aria-label")
     assert label is not None
-    assert "Wed 07:14 to Wed 08:14" in label  # an hour up to the end of the forecast
+    assert "Wed 07:12 to Wed 08:22" in label  # an hour, and a sixth of it ahead
     assert await page.get_attribute("#windows [aria-pressed=true]", "data-hours") == "1"
 
 

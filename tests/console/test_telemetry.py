@@ -58,10 +58,17 @@ def test_target_gauges_follow_forecasts_and_scale_commands() -> None:
     assert seen["tidegate_target_forecast{target=checkout,quantile=0.99}"] == 55.0
 
 
+def test_the_forecast_told_is_that_of_ten_minutes_ahead() -> None:
+    seen = Seen()
+    values = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]
+    seen.telemetry.outputs("plan", [forecast(horizons_ms=[60_000, 600_000, 3_600_000], values=values)])
+    assert seen["tidegate_target_forecast{target=checkout,quantile=0.99}"] == 6.0
+
+
 def test_a_forecast_without_numbers_leaves_the_gauges_as_they_were() -> None:
     seen = Seen()
     seen.telemetry.outputs("plan", [forecast()])
-    seen.telemetry.outputs("plan", [forecast(observed=math.nan, values=[[math.nan, math.nan, math.nan]])])
+    seen.telemetry.outputs("plan", [forecast(observed=math.nan, values=[[math.nan, math.nan, math.nan]] * 2)])
     seen.telemetry.outputs("plan", [forecast(horizons_ms=[], values=[])])
     assert seen["tidegate_forecasts_total"] == 3
     assert seen["tidegate_target_load{target=checkout}"] == 40.0

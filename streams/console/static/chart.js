@@ -99,7 +99,7 @@ export class Chart {
     event.preventDefault();
   }
 
-  // `layers`: {kind: line|step|area, class, points: [[ts, value(, upper)]]}; `marks`: {kind, ts, lane, text};
+  // `layers`: {kind: line|step|area, class, unscaled, points: [[ts, value(, upper)]]}; `marks`: {kind, ts, lane, text};
   // `lines`: {kind, ts, text} across the plot; `now`: where the past ends.
   draw({ domain, layers, marks = [], lines = [], now = null, summary = "" }) {
     this.domain = domain;
@@ -141,6 +141,7 @@ export class Chart {
   scale(layers) {
     let most = 0;
     for (const layer of layers) {
+      if (layer.unscaled) continue;
       for (const point of layer.points) for (const value of point.slice(1)) if (value > most) most = value;
     }
     if (most <= 0) return 1;
@@ -230,7 +231,7 @@ export class Chart {
   clip() {
     const id = `clip-${this.lanes}-${this.integers}`;
     if (!this.root.querySelector("clipPath")) {
-      const box = { x: LEFT, y: 0, width: this.width - LEFT - RIGHT, height: this.bottom + 1 };
+      const box = { x: LEFT, y: TOP - 4, width: this.width - LEFT - RIGHT, height: this.bottom - TOP + 5 };
       this.root.append(svg("clipPath", { id }, svg("rect", box)));
     }
     return `url(#${id})`;

@@ -3,7 +3,7 @@
 import { Chart } from "./chart.js";
 import * as format from "./format.js";
 import * as lists from "./lists.js";
-import { at, empty } from "./state.js";
+import { ahead, at, empty, forecastAt, forecasts } from "./state.js";
 import { here, mine } from "./words.js";
 
 const $ = (id) => document.getElementById(id);
@@ -33,12 +33,13 @@ export function show(newState, newHours) {
 }
 
 function domain() {
-  const ends = [state.load, state.service, state.band].map((points) => points.at(-1)?.[0]).filter(Boolean);
-  const starts = [state.load, state.service].map((points) => points[0]?.[0]).filter(Boolean);
-  if (!ends.length || !starts.length) return null;
-  const to = Math.max(...ends);
-  const first = Math.min(...starts);
-  const from = hours ? Math.max(first, to - hours * HOUR) : first;
+  const points = [state.load, state.service].filter((chart) => chart.length);
+  if (!points.length) return null;
+  const now = Math.max(...points.map((chart) => chart.at(-1)[0]));
+  const first = Math.min(...points.map((chart) => chart[0][0]));
+  const from = hours ? Math.max(first, now - hours * HOUR) : first;
+  const furthest = state.ahead.length ? state.ahead.at(-1)[0] - now : 0;
+  const to = now + Math.min(furthest, Math.max((now - from) / 6, 300_000));
   return from < to ? [from, to] : [from - 60_000, to + 60_000];
 }
 
@@ -51,6 +52,7 @@ function drawCharts() {
   const now = here(state).ts ?? null;
   const desired = [...state.desired];
   if (desired.length && now !== null && now > desired.at(-1)[0]) desired.push([now, desired.at(-1)[1]]);
+  const past = state.band.filter((point) => now === null || point[0] <= now);
   const commands = mine(state, state.commands);
   const marks = [
     ...mine(state, state.anomalies).map((a) => ({ kind: "anomaly", ts: a.ts, lane: 0 })),
@@ -66,8 +68,10 @@ function drawCharts() {
     marks,
     lines,
     layers: [
-      { kind: "area", class: "band", points: state.band.map(([ts, low, , high]) => [ts, low, high]) },
-      { kind: "line", class: "forecast", points: state.band.map(([ts, , middle]) => [ts, middle]) },
+      { kind: "area", class: "band", points: past.map(([ts, low, , high]) => [ts, low, high]) },
+      // The future's upper edge may be far up; it runs out of the picture rather than flatten the past.
+      { kind: "area", class: "band", unscaled: true, points: ahead(state, now).map(([ts, low, , high]) => [ts, low, high]) },
+      { kind: "line", class: "forecast", points: forecasts(state, now).map(([ts, , middle]) => [ts, middle]) },
       { kind: "line", class: "load", points: loadPoints() },
     ],
     summary: shown ? `${format.when(shown[0])} to ${format.when(shown[1])}; load now ${format.number(here(state).load)}.` : "No data yet.",
@@ -89,13 +93,14 @@ function drawCharts() {
 function valuesAt(ts) {
   const last = ts === null;
   const pick = (points) => (last ? points.at(-1) : at(points, ts));
-  return { load: pick(loadPoints()), band: last ? null : pick(state.band), service: pick(state.service), desired: pick(state.desired) };
+  return { load: pick(loadPoints()), band: last ? null : forecastAt(state, here(state).ts ?? null, ts), service: pick(state.service), desired: pick(state.desired) };
 }
 
 function drawLegends() {
   const { load, band, service, desired } = valuesAt(cursor);
   const levels = here(state).levels;
-  const range = levels ? `forecast ${format.number(levels[0] * 100)}–${format.number(levels[1] * 100)} %` : "forecast band";
+  const before = here(state).horizon_ms ? `, ${format.span(here(state).horizon_ms)} before` : "";
+  const range = levels ? `forecast ${format.number(levels[0] * 100)}–${format.number(levels[1] * 100)} %${before}` : "forecast band";
   const value = (point, index) => (point ? format.number(point[index]) : null);
   lists.legend($("load-legend"), [
     { name: "load", swatch: "load", value: value(load, 1) },

@@ -13,7 +13,7 @@ const LISTS = {
 };
 
 export function empty(target = null) {
-  const state = { target, targets: new Map(), counts: {}, meters: {}, rate: null, rateFrom: null };
+  const state = { target, ahead: [], targets: new Map(), counts: {}, meters: {}, rate: null, rateFrom: null };
   for (const name of CHARTS) state[name] = [];
   for (const name of Object.keys(LISTS)) state[name] = new Map();
   return state;
@@ -23,6 +23,7 @@ export function merge(state, part, nowMs) {
   state.target = part.target ?? state.target;
   for (const [name, target] of Object.entries(part.targets)) state.targets.set(name, target);
   for (const name of CHARTS) append(state[name], part[name]);
+  if (part.ahead.length) state.ahead = part.ahead;
   for (const [name, key] of Object.entries(LISTS)) {
     const known = state[name];
     for (const item of part[name]) {
@@ -67,6 +68,27 @@ export function eventTime(state) {
   if (newest !== null) return newest;
   const last = [...state.anomalies.values()].at(-1);
   return last ? last.ts : null;
+}
+
+// The forecast for a time: for the past as it was made before, then the newest one, lines between points.
+export function forecastAt(state, now, ts) {
+  const points = forecasts(state, now);
+  const before = at(points, ts);
+  const after = points.find((point) => point[0] > ts);
+  if (!before || !after) return before && before[0] === ts ? before : null;
+  const share = (ts - before[0]) / (after[0] - before[0]);
+  return before.map((value, i) => value + share * (after[i] - value));
+}
+
+export function forecasts(state, now) {
+  return [...state.band.filter((point) => now === null || point[0] <= now), ...ahead(state, now)];
+}
+
+// The newest forecast, from the load there is now on.
+export function ahead(state, now) {
+  const load = state.load.at(-1);
+  if (!load || !state.ahead.length) return [];
+  return [[load[0], load[1], load[1], load[1]], ...state.ahead].filter((point) => point[0] >= now);
 }
 
 // The last point at or before a time; null before the first.

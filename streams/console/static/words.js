@@ -20,8 +20,8 @@ export function sentence(state) {
   }
   const parts = [`${state.target} sees a load of ${format.round(target.load)}`];
   if (target.ready !== null) parts.push(`served by ${target.ready} ready ${target.ready === 1 ? "replica" : "replicas"}`);
-  const band = state.band.at(-1);
-  if (band && target.horizon_ms) {
+  const band = state.ahead.find((point) => point[0] - target.ts === target.horizon_ms);
+  if (band) {
     const level = format.number(target.levels[1] * 100);
     parts.push(`and will stay below ${format.round(band[3])} in ${format.span(target.horizon_ms)} with ${level} % probability`);
   }
