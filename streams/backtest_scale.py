@@ -1,22 +1,15 @@
 """Replays a recorded load through a target's scaler and writes the decisions it would have made."""
 
 import csv
-import gzip
-import math
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from streams.scaling import ScaleConfig, TargetScaler
+from streams.traces import read_trace
 
 COLUMNS = ("ts", "replicas")
-FIRST_MILLISECONDS = 1e11  # a number of this size is milliseconds (1973), a smaller one seconds
-
-
-class TraceError(ValueError):
-    """The trace cannot be replayed; the text names the file, the line and what was expected."""
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,7 +24,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def backtest(
-    trace: Path, out: Path, config: ScaleConfig, progress: Callable[[int], None] | None = None
+    trace: Path, out: Path, config: ScaleConfig, progress: Callable[[int, int], None] | None = None
 ) -> Summary:
     """Replay `trace` (header, then time and load in the first two columns; .csv or .csv.gz).
 
@@ -39,11 +32,13 @@ def backtest(
     changes, decided from rows up to that one only. Where `config.capacity` is absent, a replica's
     capacity is the highest load up to the row over `config.peak_replicas`. An empty or non-finite load
     is a missing sample; a row that is not later than the one before it is skipped and counted.
-    `progress(rows)` is called now and then.
+    `progress(rows, all)` is called now and then.
 
     Raises:
         TraceError: no header, or a row that is not time and number.
     """
+    recorded = read_trace(trace)
+    loads = recorded.values.tolist()
     scaler = TargetScaler(config)
     replicas: int | None = None
     changes = skipped = rows = 0
@@ -54,7 +49,7 @@ def backtest(
     with partial.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
-        for text, ts_ms, load in read_trace(trace):
+        for text, ts_ms, load in zip(recorded.stamps, recorded.times.tolist(), loads, strict=True):
             rows += 1
             if last is not None and ts_ms <= last:
                 skipped += 1
@@ -70,7 +65,7 @@ def backtest(
                     replicas = decision.replicas
                     writer.writerow((text, replicas))
             if progress is not None and rows % 1000 == 0:
-                progress(rows)
+                progress(rows, len(loads))
     partial.replace(out)
     return Summary(
         rows=rows,
@@ -80,46 +75,3 @@ def backtest(
         by_rule=by_rule,
         skipped=skipped,
     )
-
-
-def read_trace(path: Path) -> Iterator[tuple[str, int, float]]:
-    """Rows of a trace as (time text, Unix ms, load); not a number where the load is empty."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rt", newline="") as file:
-        reader = csv.reader(file)
-        if next(reader, None) is None:
-            raise TraceError(f"{path} is empty: expected a header and rows of time and load")
-        for row in reader:
-            if not row:
-                continue
-            where = f"{path}, line {reader.line_num}"
-            if len(row) < 2:
-                raise TraceError(f"{where}: expected time and load, found {','.join(row)!r}")
-            yield row[0], _milliseconds(row[0], where), _load(row[1], where)
-
-
-def _milliseconds(text: str, where: str) -> int:
-    try:
-        number = float(text)
-    except ValueError:
-        try:
-            moment = datetime.fromisoformat(text)
-        except ValueError:
-            raise TraceError(f"{where}: time {text!r} is neither seconds nor ISO 8601") from None
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return round(aware.timestamp() * 1000.0)
-    if not math.isfinite(number):
-        raise TraceError(f"{where}: time {text!r} is not finite")
-    return round(number if abs(number) > FIRST_MILLISECONDS else number * 1000.0)
-
-
-def _load(text: str, where: str) -> float:
-    if text.strip() == "":
-        return math.nan
-    try:
-        number = float(text)
-    except ValueError:
-        raise TraceError(
-            f"{where}: load {text!r} is not a number; leave it empty where it is missing"
-        ) from None
-    return number if math.isfinite(number) else math.nan

@@ -33,7 +33,9 @@ app.add_typer(backtest, name="backtest")
 
 terminal = Terminal(stderr=True)
 
-OptionalConfig = Annotated[Path | None, typer.Option("-c", "--config", help="default: the defaults")]
+OptionalConfig = Annotated[
+    Path | None, typer.Option("-c", "--config", help="without it: all defaults, a broker here")
+]
 ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="the configuration file")]
 
 
@@ -307,7 +309,7 @@ def backtest_scale(
     )
     with _bar() as bar:
         task = bar.add_task("rows", total=None)
-        summary = run(trace, out, config, lambda rows: bar.update(task, completed=rows))
+        summary = run(trace, out, config, lambda done, total: bar.update(task, completed=done, total=total))
     print(f"{summary.rows} rows, {summary.changes} changes, {summary.replica_hours:.1f} replica-hours: {out}")
 
 

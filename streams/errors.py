@@ -5,7 +5,6 @@ from aiokafka.errors import KafkaError
 from actuators import ActuationError
 from detectors.port import DetectorError
 from schemas import SchemaError
-from streams.backtest_detect import BacktestError
 from streams.backtest_rollout import ObservationError
 from streams.config import ConfigError
 from streams.console import ConsoleError
@@ -19,7 +18,6 @@ from streams.worker import WorkerError
 
 EXPECTED = (
     ActuationError,
-    BacktestError,
     ConfigError,
     ConsoleError,
     DetectorError,
