@@ -74,18 +74,23 @@ class QuantileTest(msgspec.Struct, tag="values"):
         return min(test.log_safe(0) for test in self.bounded[index])
 
     def estimate(self, error: float) -> Estimate:
-        """The odds of lying in the tail at the level with the most evidence, and its confidence sequence."""
-        return self.worse[self._loudest()].estimate(error / len(LEVELS))
+        """The odds of lying in the pool's tail, and their confidence sequence, at the level that speaks."""
+        return self.worse[self._speaking()].estimate(error / len(LEVELS))
 
     def words(self) -> str:
-        """The level with the most evidence and the numbers of values."""
-        level = LEVELS[self._loudest()]
-        return (
-            f"odds of lying beyond the pooled p{100 * level:g}, {self.canary} against {self.control} values"
-        )
+        """The quantiles at the level that speaks."""
+        if not self.canary:
+            return "no values"
+        level, sign = LEVELS[self._speaking()], 1.0 if self.harm == "up" else -1.0
+        recent = (self.recent_canary, self.recent_control)
+        ours, theirs = (sign * float(np.quantile(values, level)) for values in recent)
+        name = f"p{100 * (level if self.harm == 'up' else 1 - level):g}"
+        return f"{name} {ours:.4g} against {theirs:.4g}, odds of lying beyond it"
 
-    def _loudest(self) -> int:
-        return int(np.argmax([test.log_harm() for test in self.worse]))
+    def _speaking(self) -> int:
+        """The level with the most evidence of harm; where none speaks for harm, the 99th percentile."""
+        evidence = [test.log_harm() for test in self.worse]
+        return int(np.argmax(evidence)) if max(evidence) > 0 else LEVELS.index(0.99)
 
     def _learn(self, tests: list[RatioEvidence], ours: Floats, theirs: Floats, allowed: float) -> None:
         """Learn a step at each level, the control's values being `allowed` larger than they are."""

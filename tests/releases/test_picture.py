@@ -27,7 +27,7 @@ def test_text_shows_each_metric_beside_its_control() -> None:
     title, row = as_text(judge.current()).splitlines()
     assert title == "v2: rollback"
     assert row.endswith("harmful")
-    assert row.index("|") < row.index("o")
+    assert row.rindex("|") < row.rindex("o")
 
 
 def test_text_of_a_metric_without_data() -> None:
