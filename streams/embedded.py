@@ -38,20 +38,21 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
+def dying_with_parent(command: Sequence[str | Path]) -> list[str]:
+    """The command line that runs `command` (an absolute path and its arguments) until this process dies.
+
+    On Linux the death of the starting *thread* counts, so start it from one that stays.
+    """
+    become = [sys.executable, "-I", "-S", "-c", _BECOME, str(os.getpid())]
+    return [*become, *(str(part) for part in command)]
+
+
 def spawn(
     command: Sequence[str | Path], *, log: IO[bytes] | int, cwd: Path | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start `command` (an absolute path and its arguments) so that it ends when this process dies.
-
-    Output goes to `log`. On Linux the death of the starting *thread* counts, so start from one that stays.
-    """
-    arguments = [str(part) for part in command]
+    """Start `command` so that it ends when this process dies, its output going to `log`."""
     return subprocess.Popen(  # noqa: S603
-        [sys.executable, "-I", "-S", "-c", _BECOME, str(os.getpid()), *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
-        cwd=cwd,
+        dying_with_parent(command), stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=cwd
     )
 
 
