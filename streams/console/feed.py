@@ -68,12 +68,16 @@ class Subscription:
 class Feed:
     """Gathers what the stages write, for those who watch.
 
-    `points` bounds each chart of each target, `recent` each list, `backlog` the items that wait for one
-    watcher. Everything happens in one event loop.
+    `points` bounds each chart of each target, `total` those of all targets together (with many targets
+    each is kept for a shorter time), `recent` each list, `backlog` the items that wait for one watcher.
+    Everything happens in one event loop.
     """
 
-    def __init__(self, *, points: int = 5_000, recent: int = 200, backlog: int = 5_000) -> None:
+    def __init__(
+        self, *, points: int = 5_000, total: int = 100_000, recent: int = 200, backlog: int = 5_000
+    ) -> None:
         self._points = points
+        self._total = total
         self._recent = recent
         self._backlog = backlog
         self._targets: dict[str, History] = {}
@@ -189,6 +193,10 @@ class Feed:
     def _history(self, target: str) -> History:
         history = self._targets.get(target)
         if history is None:
+            if (len(self._targets) + 1) * self._points > self._total:
+                self._points = max(1, self._points // 2)  # halved, so that it happens seldom
+                for known in self._targets.values():
+                    known.keep(self._points)
             history = self._targets[target] = History(self._points, self._recent)
         return history
 

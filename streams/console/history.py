@@ -86,6 +86,13 @@ class History:
     def _tell(self, **fields: Any) -> None:
         self.now = msgspec.structs.replace(self.now, **fields)
 
+    def keep(self, points: int) -> None:
+        """Keep only the newest `points` points of each chart from now on."""
+        self._load = deque(self._load, points)
+        self._band = deque(self._band, points)
+        self._desired = deque(self._desired, points)
+        self._service = deque(self._service, points)
+
     def fill(self, part: Part) -> None:
         """Put the charts' points into `part`."""
         part.load, part.band, part.ahead = list(self._load), list(self._band), self.ahead

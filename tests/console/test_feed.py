@@ -98,6 +98,16 @@ def test_of_a_flood_only_the_newest_are_kept_and_all_are_counted() -> None:
     assert seen.counts == {"anomalies": 1_000, "dead-letters": 20}
 
 
+def test_many_targets_share_the_memory_of_few() -> None:
+    feed = Feed(points=8, total=32)
+    for minute in range(8):
+        for number in range(10):
+            feed.outputs("plan", [forecast(target=f"t{number}", ts=T0 + minute * MINUTE)])
+    kept = [feed.snapshot(f"t{number}").load for number in range(10)]
+    assert sum(len(points) for points in kept) <= 32
+    assert all(points[-1][0] == T0 + 7 * MINUTE for points in kept)
+
+
 def test_marks_of_a_target_outlive_a_flood_elsewhere() -> None:
     feed = Feed(recent=5)
     feed.outputs("detect", [anomaly(id="mine")])

@@ -92,8 +92,9 @@ function drawCharts() {
 
 function valuesAt(ts) {
   const last = ts === null;
+  const now = here(state).ts ?? null;
   const pick = (points) => (last ? points.at(-1) : at(points, ts));
-  return { load: pick(loadPoints()), band: last ? null : forecastAt(state, here(state).ts ?? null, ts), service: pick(state.service), desired: pick(state.desired) };
+  return { load: pick(loadPoints()), band: forecastAt(state, now, ts ?? now), service: pick(state.service), desired: pick(state.desired) };
 }
 
 function drawLegends() {
@@ -104,11 +105,11 @@ function drawLegends() {
   const value = (point, index) => (point ? format.number(point[index]) : null);
   lists.legend($("load-legend"), [
     { name: "load", swatch: "load", value: value(load, 1) },
-    { name: "forecast median", swatch: "forecast", value: value(band, 2) },
+    { name: "median forecast", swatch: "forecast", value: value(band, 2) },
     { name: range, swatch: "band", value: band ? `${format.number(band[1])} … ${format.number(band[3])}` : null },
     { name: "anomaly", swatch: "anomaly" },
     { name: "scaled up", swatch: "up" },
-    { name: "scaled down", swatch: "down" },
+    { name: "down", swatch: "down" },
   ]);
   lists.legend($("replica-legend"), [
     { name: "asked for", swatch: "desired", value: value(desired, 1) },
@@ -135,11 +136,15 @@ function wordsAt(ts) {
   if (desired) words.push(`asked for ${desired[1]}`);
   if (service) words.push(`ready ${service[2]}, paid ${service[3]}`);
   const [from, to] = loadChart.domain ?? [0, 0];
-  const near = (time) => Math.abs(time - ts) <= (to - from) / 150;
+  const within = (to - from) / 150;
+  const nearest = (items, time) =>
+    mine(state, items)
+      .filter((item) => Math.abs(time(item) - ts) <= within)
+      .sort((a, b) => Math.abs(time(a) - ts) - Math.abs(time(b) - ts));
   const events = [
-    ...mine(state, state.releases).filter((r) => near(r.ts)).map((r) => `${r.release} deployed`),
-    ...mine(state, state.commands).filter((c) => near(c.issued_at)).map((c) => `${lists.commandWords(c.action)}: ${c.reasons.join("; ")}`),
-    ...mine(state, state.anomalies).filter((a) => near(a.ts)).slice(0, 3).map((a) => `anomaly in ${a.metric}: ${format.number(a.value)}, expected ${format.number(a.expected)}`),
+    ...nearest(state.releases, (r) => r.ts).map((r) => `${r.release} deployed`),
+    ...nearest(state.commands, (c) => c.issued_at).slice(0, 1).map((c) => `${lists.commandWords(c.action)}: ${c.reasons.join("; ")}`),
+    ...nearest(state.anomalies, (a) => a.ts).slice(0, 2).map((a) => `anomaly in ${a.metric}: ${format.number(a.value)}, expected ${format.number(a.expected)}`),
   ];
   return [words.join(", "), ...events].join(". ");
 }
