@@ -61,10 +61,11 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     promoted. Metrics that are not listed are judged by their observations' kind with the defaults
     of `MetricSpec`; with `only_listed` they are ignored.
 
-    No rollback falls before `min_steps` steps, so that no single report decides, and no promotion before
-    `bake_steps`, so that harm which takes its time can show. A release is promoted when every metric's harm
-    is bounded by its margin. Where traffic is too thin for that, `term_steps` sets a term: after so many
-    steps it is promoted when no metric's evidence speaks for harm and each is bounded by `term_margin`.
+    No rollback falls before `min_steps` steps, so that one odd report does not decide and the scatter between
+    steps can show. No promotion falls before `bake_steps`, so that harm which takes its time can show. A
+    release is promoted when every metric's harm is bounded by its margin. Where traffic is too thin for
+    that, `term_steps` sets a term: after so many steps it is promoted when no metric's evidence speaks
+    for harm and each is bounded by `term_margin`.
 
     Without a verdict `timeout_ms` after the start, the verdict is `on_timeout`. Its default, "continue",
     leaves the release where it is, for a person to decide; the watch goes on.
@@ -77,7 +78,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     only_listed: Annotated[bool, _key("ignore metrics that are not listed")] = False
     error: Annotated[float, _key("chance that a harmless release is ever rolled back", gt=0, lt=1)] = 0.01
     promote_error: Annotated[float, _key("chance that a harmful release is promoted", gt=0, lt=1)] = 0.05
-    min_steps: Annotated[int, _key("steps before a rollback", ge=1)] = 2
+    min_steps: Annotated[int, _key("steps before a rollback", ge=1)] = 3
     bake_steps: Annotated[int, _key("steps before a promotion", ge=1)] = 30
     term_steps: Annotated[
         Annotated[int, msgspec.Meta(ge=1)] | None,

@@ -9,6 +9,11 @@ tolerated ratio and, the family having monotone likelihood ratio, a supermarting
 alternatives stays one (method of mixtures: Robbins 1970; for counts: Lindon, Sanden and Shirikian
 2022, "Rapid regression detection in software deployments through sequential testing", KDD), so by
 Ville's inequality it exceeds 1/error with probability at most error, however often one looks.
+
+Real arms scatter more than the model says: errors come in clumps, hosts differ. Where the steps so far show
+that, log evidence is divided by how much (quasi-likelihood: McCullagh and Nelder 1989, chapter 9). Since
+the divisor is never below 1, divided evidence passes a threshold only where the undivided passed it, and
+the bound above stays.
 """
 
 import math
@@ -58,12 +63,16 @@ class RatioEvidence(msgspec.Struct):
     soonest, not whether a verdict holds; regressions worth a rollback within minutes are large.
 
     `harm[j]`: alternative j against the ratio 1 + `tolerance`. `safe[b][j]`: alternative j against the
-    ratio 1 + `margins[b]`. `grid[j]`: likelihood of grid ratio j, for the interval.
+    ratio 1 + `margins[b]`. `grid[j]`: likelihood of grid ratio j, for the interval. `squares` sums the
+    squared standardised residuals of the steps, `sparsity` their inverse variances.
     """
 
     tolerance: float
     margins: tuple[float, ...]
     expected: float = 3.0
+    squares: float = 0.0
+    sparsity: float = 0.0
+    steps: int = 0
     harm: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(_BEYOND))
     safe: list[list[float]] = msgspec.field(default_factory=list)
     grid: list[float] = msgspec.field(default_factory=lambda: [0.0] * len(_LOG_GRID))
@@ -94,21 +103,34 @@ class RatioEvidence(msgspec.Struct):
             at += len(_WITHIN)
         self.grid = (self.grid + likelihood[at:]).tolist()
         self.events += events
+        self._learn_scatter(canary, canary * _LOG_GRID - likelihood[at:])
+
+    @property
+    def dispersion(self) -> float:
+        """How many times the variance between steps surely exceeds the model's, at least 1.
+
+        One standard error is taken off the mean squared residual: a few steps prove nothing.
+        """
+        if self.steps < 2:
+            return 1.0
+        freedom = self.steps - 1
+        error = math.sqrt((2 + self.sparsity / self.steps) / freedom)
+        return max(self.squares / freedom / (1 + error), 1.0)
 
     def log_harm(self) -> float:
         """Log e-value against "the ratio is at most 1 + tolerance"."""
-        return log_sum_exp(np.asarray(self.harm) + _log_weights(self.expected))
+        return log_sum_exp(np.asarray(self.harm) / self.dispersion + _log_weights(self.expected))
 
     def log_safe(self, index: int) -> float:
         """Log e-value against "the ratio is at least 1 + margins[index]"."""
-        return log_sum_exp(np.asarray(self.safe[index]) + _LOG_WITHIN)
+        return log_sum_exp(np.asarray(self.safe[index]) / self.dispersion + _LOG_WITHIN)
 
     def estimate(self, error: float) -> Estimate:
         """The likeliest ratio, with a confidence sequence that holds at every look at once.
 
         The interval holds all ratios that the uniform mixture over the grid does not reject at `error`.
         """
-        grid = np.asarray(self.grid)
+        grid = np.asarray(self.grid) / self.dispersion
         kept = np.flatnonzero(log_sum_exp(grid + _LOG_PRIOR) - grid < math.log(1 / error))
         best = int(grid.argmax())
         if not self.events or not len(kept):
@@ -119,3 +141,15 @@ class RatioEvidence(msgspec.Struct):
             lower=math.exp(_LOG_GRID[max(low - 1, 0)]) if low else 0.0,
             upper=math.exp(_LOG_GRID[high + 1]) if high + 1 < len(_LOG_GRID) else math.inf,
         )
+
+    def _learn_scatter(self, canary: float, log_partition: Floats) -> None:
+        """Learn how far the step lies from the likeliest ratio; the partition's slopes are the moments."""
+        at = min(max(int(np.argmax(self.grid)), 1), len(_LOG_GRID) - 2)
+        below, above = _LOG_GRID[at] - _LOG_GRID[at - 1], _LOG_GRID[at + 1] - _LOG_GRID[at]
+        slope_below = (log_partition[at] - log_partition[at - 1]) / below
+        slope_above = (log_partition[at + 1] - log_partition[at]) / above
+        mean = (slope_below * above + slope_above * below) / (below + above)
+        variance = max(float(2 * (slope_above - slope_below) / (below + above)), 1e-9)
+        self.squares += float(canary - mean) ** 2 / variance
+        self.sparsity += 1 / variance
+        self.steps += 1

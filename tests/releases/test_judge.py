@@ -117,15 +117,29 @@ def test_the_stated_default_falls_at_the_timeout(decision: str) -> None:
 
 
 def test_the_finished_step_is_judged_when_time_passes() -> None:
+    """No next report is needed: three reports of each arm, and the time for more has come."""
     judge = ReleaseJudge.begin("v2", 0)
     for minute in range(3):
         judge.observe_count(minute * MINUTE, "control", "errors", 19, 3800)
         judge.observe_count(minute * MINUTE, "canary", "errors", 20, 200)
-        if minute == 1:
-            assert judge.verdict is None
-    verdict = judge.verdict
+    assert judge.advance(3 * MINUTE - 1) is None
+    verdict = judge.advance(3 * MINUTE)
     assert verdict is not None
-    assert verdict.ts == MINUTE
+    assert (verdict.verdict, verdict.ts) == ("rollback", 2 * MINUTE)
+
+
+def test_clumped_errors_are_not_taken_for_harm() -> None:
+    """Both arms scatter by 20 % beyond chance at high volume; a plain test falls for it."""
+    rolled_back = 0
+    for seed in range(40):
+        rng, judge = np.random.default_rng(seed), ReleaseJudge.begin("v2", 0, JudgeConfig(bake_steps=1000))
+        for minute in range(60):
+            for arm in ("control", "canary"):
+                rate = 0.005 * float(rng.gamma(25.0, 1 / 25.0))
+                count = int(rng.binomial(20_000, rate))
+                judge.observe_count(minute * MINUTE, arm, "errors", count, 20_000)  # type: ignore[arg-type]
+        rolled_back += judge.finish().verdict == "rollback"
+    assert rolled_back <= 4
 
 
 def test_a_late_metric_gets_its_share_of_the_error() -> None:
