@@ -37,6 +37,7 @@ class SeriesIndex:
         self._length = array("i")
         self._hash = array("I")
         self._free: list[int] = []
+        self._fresh: list[int] = []
         self._slots = array("i", [_EMPTY]) * _FIRST_SLOTS
         self._generation = np.zeros(_FIRST_SLOTS, dtype=np.uint32)
 
@@ -71,6 +72,11 @@ class SeriesIndex:
         slot, row = self._find(key)
         return row if row >= 0 else self._add(key, slot)
 
+    def take_fresh(self) -> list[int]:
+        """The rows given to new series since this was last asked, reused ones included, in order."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
     def find(self, metric: str, labels: Mapping[str, str]) -> int:
         """The series' row, or -1 where it has none."""
         return self._find(series_key(metric, labels).encode())[1]
@@ -86,6 +92,10 @@ class SeriesIndex:
             raise IndexError(f"no series has row {row} (rows in use: {len(self)}, extent {self.extent})")
         start = self._start[row]
         return self._arena[start : start + length].decode()
+
+    def name(self, row: int) -> str:
+        """The series' key, or "" where no series has this row."""
+        return "" if self._length[row] == _RELEASED else self.key(row)
 
     def metric(self, row: int) -> str:
         """The series' metric name. Raises IndexError where no series has this row."""
@@ -134,6 +144,7 @@ class SeriesIndex:
             self._add(data, slot)
             end += 1
         self._free = [row for row in range(end - 1, -1, -1) if self._length[row] == _RELEASED]
+        self._fresh.clear()
 
     def _find(self, key: bytes) -> tuple[int, int]:
         """The slot that holds the key and its row, or the empty slot where it belongs and -1."""
@@ -156,6 +167,7 @@ class SeriesIndex:
         else:
             row = len(self._start)
             self._push(key, len(key))
+        self._fresh.append(row)
         self._hash[row] = hash(key) & 0xFFFFFFFF
         self._arena += key
         self._slots[slot] = row

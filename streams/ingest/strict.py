@@ -60,6 +60,7 @@ class StrictPath:
     def __init__(self, index: SeriesIndex, limits: Limits) -> None:
         self._index = index
         self._limits = limits
+        self._formats = formats.FormatReader()
 
     def read(self, i: int, record: Record, into: Found) -> bool:
         """Read record `i` of a poll; returns whether every sample of it was used."""
@@ -72,7 +73,7 @@ class StrictPath:
             into.rejects.append(Reject(i, f"Expected a record of {most}, got {len(data)}"))
             return False
         try:
-            parsed = formats.read(data, record.headers)
+            parsed = self._formats.read(data, record.headers)
         except FormatError as error:
             into.rejects.append(Reject(i, str(error), error.fault.path))
             return False

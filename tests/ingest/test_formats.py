@@ -1,5 +1,7 @@
 """Each accepted format gives the samples it says, and a faulty record the path of its fault."""
 
+import itertools
+
 import pytest
 
 from streams.ingest import Batch, Decoder, Limits, SeriesIndex
@@ -127,3 +129,20 @@ def test_the_header_only_chooses_the_error() -> None:
         "$: Object missing required field `fields`",
         "header tidegate-format: Expected one of native, prometheus, telegraf, got 'xml'",
     ]
+
+
+def test_what_came_before_does_not_change_how_a_record_is_read() -> None:
+    native = b'{"metric":"n","value":1}'
+    prometheus = b'{"name":"p","value":"2","labels":{}}'
+    telegraf = b'{"name":"t","fields":{"f":3}}'
+    mixed = [
+        b"[" + b",".join(pair) + b"]" for pair in itertools.permutations((native, prometheus, telegraf), 2)
+    ]
+    for before in (native, prometheus, telegraf, b"{}"):
+        for value in (*mixed, native, prometheus, telegraf, b"[]", b"{}"):
+            alone, after = decode(value), decode(before, value)
+            assert [sample[1:] for sample in after[0] if sample[0] == 1] == [
+                sample[1:] for sample in alone[0]
+            ]
+            refused = [reject.reason for reject in after[1].rejects if reject.record == 1]
+            assert refused == [reject.reason for reject in alone[1].rejects]
