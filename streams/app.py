@@ -16,15 +16,12 @@ from streams.detection import DetectPartition
 from streams.ingest import Limits
 from streams.output import Output
 from streams.planning import PlanPartition
-from streams.stage import Stage
+from streams.stage import Observe, Saved, Stage
 from streams.state import block_table
 from streams.targets import Roles
 from streams.transport import Transport, batch_topic
 
 ROLES = ("detect", "plan", "act")
-SMALL_BATCH = 500  # records per event on topics where each record is work
-
-Observe = Callable[[str, Sequence[Output]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +59,15 @@ def build(
     actuators: Mapping[str, Actuator],
     state_key: bytes | None,
     observe: Observe,
+    saved: Saved,
     roles: Sequence[str] = ROLES,
     settings: Mapping[str, Any] | None = None,
 ) -> Pipeline:
     """Bind the agents of `roles` to their topics.
 
     `clock` returns Unix ms, `actuators` are by target, `state_key` signs pickled River models,
-    `observe` sees each stage's outputs, `settings` are further settings of the Faust app.
+    `observe` sees each stage's outputs, `saved` what each checkpoint took, `settings` are further
+    settings of the Faust app.
     """
     kafka = config.kafka
     app = faust.App(kafka.group, **(_faust_settings(kafka) | dict(settings or {})))
@@ -83,7 +82,8 @@ def build(
     def stage(name: str, make: Callable[[int], Any], *sources: topics.TopicSpec) -> Stage:
         table = block_table(app, f"{name}-state", kafka.partitions)
         made = Stage(
-            app, name=name, table=table, make=make, prefix=kafka.prefix, clock=clock, observe=observe
+            app, name=name, table=table, make=make, prefix=kafka.prefix, clock=clock,
+            observe=observe, saved=saved,
         )  # fmt: skip
         for source in sources:
             app.agent(batch_topic(app, kafka.prefix + source.name), name=f"{name}-{source.name}")(
@@ -112,6 +112,7 @@ def build(
                 roles=finder,
                 limits=limits,
                 block_rows=config.state.block_rows,
+                evict_after_ms=int(config.state.evict_after_hours * 3_600_000),
             )
 
         detect = stage("detect", detector, topics.METRICS)

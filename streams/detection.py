@@ -1,6 +1,7 @@
 """The state of one partition of `metrics`, and what its samples lead to: anomalies, alerts, signals."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -8,27 +9,29 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.port import Bank, Scores
+from detectors.port import Bank, DetectorError, Scores
 from schemas import Alert, Anomaly, Evidence, Signal
+from streams.alerts import QUIET, AlertBook, Transition, fingerprint
 from streams.alerts import ROW as ALERT_ROW
-from streams.alerts import AlertBook, Transition, fingerprint
 from streams.config import AlertConfig
 from streams.ingest import NEVER, Decoder, Limits, SeriesIndex, admit, dead_letter
 from streams.output import Output, output
+from streams.partition import COLD, Recall
 from streams.record import Record
 from streams.targets import Roles
 
+log = logging.getLogger(__name__)
+
 LAYOUT = 1
-
-
-class StateError(ValueError):
-    """Stored state does not fit this program; the text says what it is and what to do."""
+NEVER_EVICT = 1 << 62
+EVICT_AT_ONCE = 10_000  # so that a checkpoint does not take long
 
 
 class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, array_like=True):
     """Rows `start`..`start + len(series)` of a partition, as they stand in the changelog.
 
-    `offset` is the last input offset whose effect the rows contain.
+    `series` holds their keys, "" for a free row. `offset` is the last input offset whose effect the rows
+    contain.
     """
 
     layout: int
@@ -50,6 +53,8 @@ class Counts:
     anomalies: int = 0
     alerts: int = 0
     replayed: int = 0
+    evicted: int = 0
+    recalled: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
 
     def drop(self, policy: str, count: int) -> None:
@@ -70,6 +75,7 @@ class DetectPartition:
         roles: Roles,
         limits: Limits,
         block_rows: int,
+        evict_after_ms: int = NEVER_EVICT,
     ) -> None:
         self.source = source
         self.bank = bank
@@ -80,6 +86,11 @@ class DetectPartition:
         self._alert_config = alerts
         self._roles = roles
         self._block_rows = block_rows
+        self._evict_after = evict_after_ms
+        self._newest = 0  # event time, Unix ms
+        self._recall: Recall = lambda key: None
+        self._told: set[str] = set()
+        self._recalled: list[bytes] = []  # cold keys that are live again, to be forgotten
         self._last_time = np.full(0, NEVER, np.int64)
         self._role = np.full(0, -1, np.int64)
         self._target = np.full(0, -1, np.int64)
@@ -90,7 +101,7 @@ class DetectPartition:
         self._learnt: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
-        return self._rows
+        return len(self._index)
 
     @property
     def offset(self) -> int:
@@ -129,6 +140,7 @@ class DetectPartition:
             mask = admitted.mask
             row, time, value, record = row[mask], time[mask], value[mask], record[mask]
         if len(row):
+            self._newest = max(self._newest, int(time.max()))
             self._dirty[np.unique(row // self._block_rows)] = True
             self.counts.samples += len(row)
             scores = self.bank.update(row, time, value)
@@ -140,24 +152,36 @@ class DetectPartition:
         return outputs
 
     def _make_room(self, count: int) -> None:
-        if count <= self._rows:
-            return
-        self.bank.grow(count)
-        self._book.grow(count)
-        capacity = len(self._last_time)
-        if count > capacity:
-            capacity = max(count, 2 * capacity, 64)
-            self._last_time = _grown(self._last_time, capacity, NEVER)
-            self._role = _grown(self._role, capacity, -1)
-            self._target = _grown(self._target, capacity, -1)
-            self._dirty = _grown(self._dirty, -(-capacity // self._block_rows), False)
-            if self._learnt is not None:
-                self._learnt = _grown(self._learnt, capacity, -1)
-        for row in range(self._rows, count) if self._roles else ():
-            self._target[row], self._role[row] = self._roles.of(
-                self._index.metric(row), self._index.labels(row)
-            )
-        self._rows = count
+        """Make rows 0..count-1 exist, and ready those that new series were given."""
+        if count > self._rows:
+            self.bank.grow(count)
+            self._book.grow(count)
+            capacity = len(self._last_time)
+            if count > capacity:
+                capacity = max(count, 2 * capacity, 64)
+                self._last_time = _grown(self._last_time, capacity, NEVER)
+                self._role = _grown(self._role, capacity, -1)
+                self._target = _grown(self._target, capacity, -1)
+                self._dirty = _grown(self._dirty, -(-capacity // self._block_rows), False)
+                if self._learnt is not None:
+                    self._learnt = _grown(self._learnt, capacity, -1)
+            self._rows = count
+        for row in self._index.take_fresh():
+            self._open(row)
+
+    def _open(self, row: int) -> None:
+        """Give a row to its new series: what it is used for, and what is known of it from before."""
+        if self._roles:
+            self._assign(row)
+        key = COLD + self._index.key(row).encode()
+        stored = self._recall(key)
+        if stored is not None and (block := self._decode(stored)) is not None:
+            self._load(block, row)
+            self._recalled.append(key)
+            self.counts.recalled += 1
+
+    def _assign(self, row: int) -> None:
+        self._target[row], self._role[row] = self._roles.of(self._index.metric(row), self._index.labels(row))
 
     def _model_errors(
         self,
@@ -270,62 +294,124 @@ class DetectPartition:
 
     # -- state ---------------------------------------------------------------------------------
 
-    def snapshot(self) -> list[tuple[str, bytes]]:
-        """Blocks changed since the last snapshot, in order of rows, each with its key."""
+    def snapshot(self) -> list[tuple[bytes, bytes | None]]:
+        """Blocks changed since the last snapshot; series that fell silent become cold ones."""
+        silent = self._silent()
+        cold = [(COLD + self._index.key(row).encode(), self._encode(row, row + 1)) for row in silent]
+        for row in silent:
+            self._evict(row)
         changed = np.flatnonzero(self._dirty).tolist()
         self._dirty[:] = False
-        return [(f"{self.source}/{number}", self._encode(number)) for number in changed]
+        size = self._block_rows
+        blocks = [
+            (str(number).encode(), self._encode(number * size, min((number + 1) * size, self._rows)))
+            for number in changed
+        ]
+        # In this order a crash loses nothing: at worst a series is both cold and live, and live wins.
+        evicted = {key for key, _ in cold}
+        forgotten = [(key, None) for key in self._recalled if key not in evicted]
+        self._recalled = []
+        return [*cold, *blocks, *forgotten]
 
-    def _encode(self, number: int) -> bytes:
-        start = number * self._block_rows
-        stop = min(start + self._block_rows, self._rows)
+    def _silent(self) -> list[int]:
+        """Rows to evict: nothing heard for long, no alert open."""
+        last = self._last_time[: self._rows]
+        quiet = (last != NEVER) & (last < self._newest - self._evict_after)
+        quiet &= self._book.rows["state"][: self._rows] == QUIET
+        rows: list[int] = np.flatnonzero(quiet)[:EVICT_AT_ONCE].tolist()
+        return rows
+
+    def _evict(self, row: int) -> None:
+        self._index.release(row)
+        self.counts.evicted += 1
+        self.bank.reset(row)
+        self._last_time[row] = NEVER
+        self._role[row] = self._target[row] = -1
+        self._book.rows[row] = np.zeros((), ALERT_ROW)
+        self._dirty[row // self._block_rows] = True
+
+    def _encode(self, start: int, stop: int) -> bytes:
         block = Block(
             layout=LAYOUT,
             start=start,
             offset=self._offset,
-            series=[self._index.key(row) for row in range(start, stop)],
+            series=[self._index.name(row) for row in range(start, stop)],
             last_time=self._last_time[start:stop].tobytes(),
             bank=self.bank.dump(start, stop),
             alerts=self._book.rows[start:stop].tobytes(),
         )
         return msgspec.msgpack.encode(block)
 
-    def restore(self, blocks: Sequence[bytes]) -> None:
-        """Take over the `blocks` that an earlier owner of the partition wrote.
+    def restore(self, blocks: Mapping[bytes, bytes], recall: Recall) -> None:
+        """Take over blocks that an earlier owner wrote.
 
-        Raises:
-            StateError: they were written by another layout, or rows are missing.
+        A series that two blocks claim (a crash came while it moved) is taken from the newer one. Blocks
+        of another size are written anew; what cannot be used is told in the log and learnt anew.
         """
-        decoded = sorted((_decode(data) for data in blocks), key=lambda block: block.start)
-        for block, before in zip(decoded, [None, *decoded], strict=False):
-            expected = before.start + len(before.series) if before else 0
-            if block.start != expected:
-                raise StateError(
-                    f"partition {self.source}: the state of rows {expected} to {block.start} is missing; "
-                    "restore the changelog topic, or delete it to learn anew"
-                )
-        self._index.restore((block.start + i, key) for block in decoded for i, key in enumerate(block.series))
-        self._make_room(self._index.extent)
+        self._recall = recall
+        found = [(key, block) for key, data in blocks.items() if (block := self._decode(data)) is not None]
+        owner: dict[str, tuple[int, int]] = {}  # series: (offset of its newest block, row)
+        taken: dict[int, int] = {}  # row: offset of the newest block that has it
+        for _, block in found:
+            for row, series in enumerate(block.series, block.start):
+                if series and block.offset >= owner.get(series, (-1, 0))[0]:
+                    owner[series] = (block.offset, row)
+        for offset, row in owner.values():
+            taken[row] = max(offset, taken.get(row, -1))
+        entries = [(row, series) for series, (offset, row) in owner.items() if taken[row] == offset]
+        self._index.restore(entries)
+        self._make_room(max((block.start + len(block.series) for _, block in found), default=0))
         self._learnt = np.full(len(self._last_time), -1, np.int64)
-        for block in decoded:
-            rows = slice(block.start, block.start + len(block.series))
-            self._last_time[rows] = np.frombuffer(block.last_time, np.int64)
-            self.bank.load(rows.start, rows.stop, block.bank)
-            self._book.rows[rows] = np.frombuffer(block.alerts, ALERT_ROW)
+        for _, block in sorted(found, key=lambda each: each[1].offset):
+            self._load(block, block.start)
+        live = np.zeros(self._rows, np.bool_)
+        live[[row for row, _ in entries]] = True
+        for row in np.flatnonzero(~live).tolist():
+            self.bank.reset(row)
+            self._last_time[row] = NEVER
+        for row, _ in entries if self._roles else ():
+            self._assign(row)
+        self._newest = int(self._last_time.max(initial=0))
+        self._dirty[:] = False
+        wrong = [key for key, block in found if key != str(block.start // self._block_rows).encode()]
+        wrong += [key for key, b in found if b.start % self._block_rows or len(b.series) > self._block_rows]
+        if wrong or len(found) < len(blocks):
+            log.warning("partition %d: %d blocks are written anew", self.source, len(blocks))
+            self._dirty[: -(-self._rows // self._block_rows)] = True
+            numbers = {str(number).encode() for number in np.flatnonzero(self._dirty).tolist()}
+            self._recalled = [key for key in blocks if key not in numbers]
+
+    def _load(self, block: Block, start: int) -> None:
+        """Put the rows of a block in place, from row `start` on."""
+        rows = slice(start, start + len(block.series))
+        self._last_time[rows] = np.frombuffer(block.last_time, np.int64)
+        self._book.rows[rows] = np.frombuffer(block.alerts, ALERT_ROW)
+        if self._learnt is not None:
             self._learnt[rows] = block.offset
+        try:
+            self.bank.load(rows.start, rows.stop, block.bank)
+        except DetectorError as error:
+            self._learn_anew(f"models: {error}")
 
+    def _decode(self, data: bytes) -> Block | None:
+        """The block in `data`; None where this program cannot use it."""
+        try:
+            block = msgspec.msgpack.decode(data, type=Block)
+        except msgspec.MsgspecError as error:
+            self._learn_anew(f"block: {error}")
+            return None
+        if block.layout != LAYOUT:
+            self._learn_anew(f"block: layout {block.layout}, expected {LAYOUT}")
+            return None
+        return block
 
-def _decode(data: bytes) -> Block:
-    try:
-        block = msgspec.msgpack.decode(data, type=Block)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise StateError(f"a block of the changelog cannot be read: {error}") from error
-    if block.layout != LAYOUT:
-        raise StateError(
-            f"a block of the changelog has layout {block.layout}, this program writes {LAYOUT}; "
-            "run the version that wrote it, or delete the changelog topic to learn anew"
-        )
-    return block
+    def _learn_anew(self, reason: str) -> None:
+        """Tell once, not for each block, that stored state cannot be used."""
+        if reason not in self._told:
+            self._told.add(reason)
+            log.warning(
+                "partition %d: stored state that does not fit is learnt anew: %s", self.source, reason
+            )
 
 
 T = TypeVar("T", bound=np.generic)

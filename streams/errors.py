@@ -8,7 +8,6 @@ from schemas import SchemaError
 from streams.backtest_rollout import ObservationError
 from streams.config import ConfigError
 from streams.console import ConsoleError
-from streams.detection import StateError
 from streams.embedded import EmbeddedError
 from streams.produce import ProduceError
 from streams.tail import TailError
@@ -27,7 +26,6 @@ EXPECTED = (
     OSError,
     ProduceError,
     SchemaError,
-    StateError,
     TailError,
     TopicError,
     TraceError,

@@ -1,5 +1,6 @@
 """The state of one partition of targets, and what its signals and events lead to: forecasts and commands."""
 
+import logging
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -21,13 +22,15 @@ from schemas import (
     decode,
 )
 from streams.config import TargetConfig
-from streams.detection import StateError
 from streams.ingest import dead_letter
 from streams.load import LoadSum
 from streams.output import Output, output
+from streams.partition import Recall
 from streams.record import Record
 from streams.scaling import TargetScaler
 from streams.targets import LOAD, REPLICAS
+
+log = logging.getLogger(__name__)
 
 LAYOUT = 1
 NOT_CARRIED_OUT = frozenset({"failed", "expired", "paused", "cooling-down", "unauthorised", "unknown"})
@@ -196,27 +199,20 @@ class PlanPartition:
             target.settled(message)
         return []
 
-    def snapshot(self) -> list[tuple[str, bytes]]:
+    def snapshot(self) -> list[tuple[bytes, bytes | None]]:
         """The targets that changed since the last snapshot."""
         changed = sorted(self._dirty)
         self._dirty.clear()
-        return [(f"{self.partition}/{name}", self._targets[name].dump()) for name in changed]
+        return [(name.encode(), self._targets[name].dump()) for name in changed]
 
-    def restore(self, blocks: Sequence[bytes]) -> None:
-        """Take over targets; those that are no longer configured are left out.
-
-        Raises:
-            StateError: a block is not the state of a target in this layout.
-        """
-        for data in blocks:
+    def restore(self, blocks: Mapping[bytes, bytes], recall: Recall) -> None:
+        """Take over targets; those that are no longer configured are left out."""
+        for key, data in blocks.items():
             try:
                 state = msgspec.msgpack.decode(data, type=TargetState)
-            except (msgspec.ValidationError, msgspec.DecodeError) as error:
-                raise StateError(f"the state of a target cannot be read: {error}") from error
-            if state.layout != LAYOUT:
-                raise StateError(
-                    f"the state of {state.target} has layout {state.layout}, this program writes {LAYOUT}; "
-                    "run the version that wrote it, or delete the changelog topic to learn anew"
-                )
-            if state.target in self._configs:
-                self._targets[state.target] = Target(self._configs[state.target], state)
+                if state.layout != LAYOUT:
+                    raise msgspec.ValidationError(f"layout {state.layout}, expected {LAYOUT}")
+                if state.target in self._configs:
+                    self._targets[state.target] = Target(self._configs[state.target], state)
+            except (msgspec.MsgspecError, ValueError) as error:
+                log.warning("the state of target %s cannot be used (%s): it learns anew", key.decode(), error)

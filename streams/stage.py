@@ -8,31 +8,22 @@ state has learnt already; the state's own offsets or times recognise it.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol, cast
+from typing import cast
 
 import faust
 from faust.streams import Stream
 from faust.types import TP
 
 from streams.output import Output
+from streams.partition import Partition
 from streams.record import Record
 from streams.state import BlockTable
 from streams.transport import BatchMessage, Transport
 
 log = logging.getLogger(__name__)
 
-
-class Partition(Protocol):
-    """The state of one partition of a stage."""
-
-    def process(self, records: Sequence[Record], now_ms: int) -> list[Output]:
-        """Learn from records of one topic, ascending in offset; return what they lead to."""
-
-    def snapshot(self) -> list[tuple[str, bytes]]:
-        """What has changed since the last snapshot, as keys and blocks; it counts as saved then."""
-
-    def restore(self, blocks: Sequence[bytes]) -> None:
-        """Take over blocks that an earlier owner wrote."""
+Observe = Callable[[str, Sequence[Output]], None]  # stage, what it wrote
+Saved = Callable[[str, float, int, int], None]  # stage, seconds, blocks, bytes
 
 
 class _Held:
@@ -49,7 +40,7 @@ class Stage:
     """Runs one kind of partition state over the batches of its topics.
 
     `make` builds the state of a partition, `clock` returns Unix ms, `prefix` goes before topic names.
-    State is written every `checkpoint_s` seconds and when partitions are given up.
+    `observe` is told what was written, `saved` what a checkpoint took.
     """
 
     def __init__(
@@ -61,7 +52,8 @@ class Stage:
         make: Callable[[int], Partition],
         prefix: str,
         clock: Callable[[], int],
-        observe: Callable[[str, Sequence[Output]], None],
+        observe: Observe,
+        saved: Saved,
     ) -> None:
         self.name = name
         self._app = app
@@ -70,6 +62,7 @@ class Stage:
         self._prefix = prefix
         self._clock = clock
         self._observe = observe
+        self._saved = saved
         self._held: dict[int, _Held] = {}
         self._released = -1  # group generation whose batches no longer count here
 
@@ -115,8 +108,9 @@ class Stage:
         held = self._held.get(number)
         if held is None:
             state = self._make(number)
-            blocks = self._table.partition(number)
-            state.restore(list(blocks.values()))
+            store = self._table.store
+            blocks = store.partition(number)
+            state.restore(blocks, lambda key: store.cold.get(number, key))
             if blocks:
                 log.info("%s: partition %d restored from %d blocks", self.name, number, len(blocks))
             held = self._held[number] = _Held(state)
@@ -130,15 +124,18 @@ class Stage:
                     await self._save(number, held)
 
     async def _save(self, number: int, held: _Held) -> None:
+        time = asyncio.get_running_loop().time
+        began = time()
         sent, held.sent = held.sent, []
         await asyncio.gather(*sent)
-        written = [self._table.write(number, key.encode(), block) for key, block in held.state.snapshot()]
-        await asyncio.gather(*written)
+        entries = held.state.snapshot()
+        await asyncio.gather(*(self._table.write(number, key, block) for key, block in entries))
         done, held.done = held.done, {}
         if self._held.get(number) is held:
             transport = cast(Transport, self._app.transport)
             for tp, end in done.items():
                 transport.acknowledge(tp, end)
+        self._saved(self.name, time() - began, len(entries), sum(len(block or b"") for _, block in entries))
 
     async def release(self) -> None:
         """Write everything and let go of all partitions; called before they may move to another worker."""

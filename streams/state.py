@@ -8,22 +8,43 @@ from faust.stores.memory import Store
 from faust.tables.table import Table
 from faust.types import TP, EventT, FutureMessage
 
+from streams.cold import ColdStore
+from streams.partition import COLD
+
 
 class BlockStore(Store[bytes, bytes]):
     """Blocks by source partition, in memory; the changelog topic is what makes them durable.
 
     Faust's own memory store forgets the offset it has read to, so each rebalance would read the whole
-    changelog again; and it drops what a standby has gathered. This one keeps both.
+    changelog again; and it drops what a standby has gathered. This one keeps both. Keys that begin with
+    `COLD` are kept on disk.
     """
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._blocks: dict[int, dict[bytes, bytes]] = {}
         self._read: dict[TP, int] = {}
+        self.cold = ColdStore()
+
+    async def on_stop(self) -> None:
+        """Remove what is on disk; the changelog has it."""
+        self.cold.close()
 
     def partition(self, partition: int) -> dict[bytes, bytes]:
-        """The blocks of one partition, by key."""
+        """The blocks of one partition, by key, those on disk aside."""
         return self._blocks.setdefault(partition, {})
+
+    def put(self, partition: int, key: bytes, value: bytes | None) -> None:
+        """Keep a block, or forget it (None)."""
+        if key.startswith(COLD):
+            if value is None:
+                self.cold.delete(partition, key)
+            else:
+                self.cold.put(partition, key, value)
+        elif value is None:
+            self.partition(partition).pop(key, None)
+        else:
+            self.partition(partition)[key] = value
 
     def apply_changelog_batch(
         self, batch: Iterable[EventT[Any]], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
@@ -32,11 +53,7 @@ class BlockStore(Store[bytes, bytes]):
         for event in batch:
             message, key = event.message, event.message.key
             assert key is not None  # noqa: S101 - only `write` writes there
-            blocks = self.partition(message.partition)
-            if message.value is None:
-                blocks.pop(key, None)
-            else:
-                blocks[key] = message.value
+            self.put(message.partition, key, message.value)
             self.set_persisted_offset(message.tp, message.offset)
 
     def persisted_offset(self, tp: TP) -> int | None:
@@ -52,6 +69,7 @@ class BlockStore(Store[bytes, bytes]):
         held = {tp.partition for tp in active_tps | standby_tps}
         for partition in self._blocks.keys() - held:
             del self._blocks[partition]
+            self.cold.forget(partition)
         for tp in [tp for tp in self._read if tp.partition not in held]:
             del self._read[tp]
 
@@ -74,15 +92,16 @@ class BlockTable(Table[bytes, bytes]):
             value_type=self.value_type,
         )
 
-    def partition(self, partition: int) -> dict[bytes, bytes]:
-        """The blocks of one partition, by key."""
+    @property
+    def store(self) -> BlockStore:
+        """The blocks themselves."""
         store = self.data
         assert isinstance(store, BlockStore)  # noqa: S101
-        return store.partition(partition)
+        return store
 
-    def write(self, partition: int, key: bytes, value: bytes) -> FutureMessage:
-        """Write a block; it is durable when the returned future is done."""
-        self.partition(partition)[key] = value
+    def write(self, partition: int, key: bytes, value: bytes | None) -> FutureMessage:
+        """Write a block, or a tombstone for it (None); it is durable when the returned future is done."""
+        self.store.put(partition, key, value)
         return self.send_changelog(partition, key, value)
 
 

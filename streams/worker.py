@@ -4,21 +4,23 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
-from actuators import Actuator, RedisLedger, make_actuator
+from actuators import Actuator, LedgerUnavailable, RedisLedger, make_actuator
 from streams import app as pipeline_app
 from streams.access import client_settings, faust_credentials
 from streams.config import Config
 from streams.config.read import BUILT_IN_ACTUATOR
 from streams.console import Console, Feed
 from streams.detection import DetectPartition
+from streams.lag import unread
 from streams.output import Output
 from streams.telemetry import Telemetry
 from streams.topics import ensure_topics
+from streams.transport import Transport
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +71,11 @@ class Worker:
         self.ledger = open_ledger(config, environ)
         self._actuators = dict(actuators) if actuators is not None else self._configured_actuators()
         self.console = Console(
-            self.feed, self.registry, host=config.telemetry.host, port=config.telemetry.port
+            self.feed,
+            self.registry,
+            host=config.telemetry.host,
+            port=config.telemetry.port,
+            ready=self._unready,
         )
         state_key = environ.get(config.state.key_env)
         self.pipeline = pipeline_app.build(
@@ -79,9 +85,12 @@ class Worker:
             actuators=self._actuators,
             state_key=state_key.encode() if state_key else None,
             observe=self._observe,
+            saved=self.telemetry.checkpoint,
             roles=roles,
             settings={"broker_credentials": faust_credentials(config.kafka, environ), **dict(settings or {})},
         )
+        cast(Transport, self.pipeline.app.transport).release = self._release
+        self._started = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def _configured_actuators(self) -> dict[str, Actuator]:
@@ -110,6 +119,7 @@ class Worker:
         await self.console.start()
         await self._await_brokers(patience_s)
         await self.pipeline.app.start()
+        self._started = True
         self._tasks = [asyncio.create_task(self._report())]
 
     async def _await_brokers(self, patience_s: float | None) -> None:
@@ -128,18 +138,37 @@ class Worker:
                     log.info("created topics: %s", ", ".join(created))
                 return
 
+    def _unready(self) -> str | None:
+        """Why this worker does not take samples now; None where it does."""
+        app = self.pipeline.app
+        if not self._started:
+            return "waiting for the brokers"
+        return "restoring state" if app.rebalancing or app.in_recovery else None
+
+    async def _release(self) -> None:
+        self.report()  # what the partitions have counted goes with them
+        await self.pipeline.release()
+
     async def _report(self) -> None:
         while True:
             self.report()
+            try:
+                await self.ledger.ping()
+            except LedgerUnavailable:
+                self.telemetry.ledger(up=False)
+            else:
+                self.telemetry.ledger(up=True)
             await asyncio.sleep(TELEMETRY_S)
 
     def report(self) -> None:
-        """Bring the telemetry's counters up to date."""
+        """Bring the telemetry up to date."""
         detect = self.pipeline.detect
         if detect is not None:
             for number, partition in detect.partitions.items():
                 assert isinstance(partition, DetectPartition)  # noqa: S101
                 self.telemetry.detection(number, partition.counts, len(partition))
+            self.telemetry.held(detect.partitions)
+        self.telemetry.lag(unread(self.pipeline.app))
 
     async def wait(self) -> None:
         """Return when the app has been stopped.

@@ -96,6 +96,9 @@ class StateConfig(Section, frozen=True, kw_only=True):
     checkpoint_s: Annotated[float, _key("state is written and offsets committed at least so often", gt=0)] = (
         5.0
     )
+    evict_after_hours: Annotated[
+        float, _key("a series silent so long leaves memory; its state waits on disk", gt=0)
+    ] = 24.0
     block_rows: Annotated[int, _key("series per block of the changelog", ge=1, le=65_536)] = 256
     key_env: Annotated[str, _key("environment variable with the key that signs pickled River models")] = (
         "TIDEGATE_STATE_KEY"

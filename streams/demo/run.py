@@ -204,7 +204,7 @@ class Demo:
             ts, load = int(self._load.times[i]), float(self._load.values[i])
             self._now = ts
             while to_come and share >= to_come[0][0]:
-                await to_come.popleft()[1](producer, ts)
+                await to_come.popleft()[1](worker, producer, ts)
             sample = self._service.tick(ts, load)
             await self._rival.tick(ts, load, self._load.step_ms)
             worker.feed.service(TARGET, ts, load, sample.ready, sample.paid)
@@ -230,7 +230,7 @@ class Demo:
         by_time = min((time.monotonic() - began) / room, self.progress.done / MIN_TICKS)
         return max(by_ticks, by_time)
 
-    async def _pod_falls_ill(self, producer: AIOKafkaProducer, ts: int) -> None:
+    async def _pod_falls_ill(self, worker: Worker, producer: AIOKafkaProducer, ts: int) -> None:
         self._fleet.fall_ill(11, ts + 20 * self._load.step_ms)
 
     async def _push(self, producer: AIOKafkaProducer, *records: bytes) -> None:
@@ -238,8 +238,9 @@ class Demo:
             key = LOAD_SERIES if value is records[0] else "fleet"
             await producer.send(topics.METRICS.name, value, key=key.encode())
 
-    async def _deploy(self, producer: AIOKafkaProducer, ts: int) -> None:
+    async def _deploy(self, worker: Worker, producer: AIOKafkaProducer, ts: int) -> None:
         self._service.deploy("v2", ts, bad=True)
+        worker.feed.release(TARGET, ts, "v2")
         event = Deployment(target=TARGET, release="v2", ts=ts, previous="v1")
         await producer.send_and_wait(topics.EVENTS.name, encode(event), key=TARGET.encode())
 

@@ -1,5 +1,7 @@
 """One partition of `metrics`: what its samples lead to, and that its state survives anything."""
 
+from dataclasses import replace
+
 import msgspec
 import numpy as np
 import pytest
@@ -9,10 +11,12 @@ from hypothesis import strategies as st
 from detectors.registry import make_bank
 from planners.releases import JudgeConfig, MetricSpec
 from schemas import Alert, Anomaly, DeadLetter, Signal, decode
+from streams.alerts import ROW as ALERT_ROW
 from streams.config import AlertConfig, TargetConfig
-from streams.detection import Block, DetectPartition, StateError
+from streams.detection import NEVER_EVICT, Block, DetectPartition
 from streams.ingest import Limits
 from streams.output import Output
+from streams.partition import COLD
 from streams.scaling import ScaleConfig
 from streams.targets import Roles
 from tests.streams.records import MINUTE, START, FakeRecord, sample
@@ -27,7 +31,12 @@ TARGET = TargetConfig(
 )
 
 
-def _partition(block_rows: int = 4, model: str = "ewma-z") -> DetectPartition:
+Stored = dict[bytes, bytes]
+
+
+def _partition(
+    block_rows: int = 4, model: str = "ewma-z", evict_after_ms: int = NEVER_EVICT
+) -> DetectPartition:
     return DetectPartition(
         0,
         bank=make_bank(model, {}, alarms_per_series_day=1 / 7),
@@ -35,7 +44,44 @@ def _partition(block_rows: int = 4, model: str = "ewma-z") -> DetectPartition:
         roles=Roles([TARGET]),
         limits=Limits(),
         block_rows=block_rows,
+        evict_after_ms=evict_after_ms,
     )
+
+
+def _write(stored: Stored, entries: list[tuple[bytes, bytes | None]]) -> None:
+    """What the changelog does with a snapshot."""
+    for key, block in entries:
+        if block is None:
+            stored.pop(key, None)
+        else:
+            stored[key] = block
+
+
+def _restored(stored: Stored, **options: int | str) -> DetectPartition:
+    partition = _partition(**options)  # type: ignore[arg-type]
+    hot = {key: block for key, block in stored.items() if not key.startswith(COLD)}
+    partition.restore(hot, stored.get)
+    return partition
+
+
+def _series(stored: Stored) -> dict[str, tuple[bytes, bytes, bytes]]:
+    """The state of each series, wherever it is: last time, model, alert."""
+    found: dict[str, tuple[int, tuple[bytes, bytes, bytes]]] = {}
+    for data in stored.values():
+        block = msgspec.msgpack.decode(data, type=Block)
+        bank = make_bank("ewma-z", {})
+        bank.grow(block.start + len(block.series))
+        bank.load(block.start, block.start + len(block.series), block.bank)
+        for i, series in enumerate(block.series):
+            row = block.start + i
+            state = (
+                block.last_time[8 * i : 8 * i + 8],
+                bank.dump(row, row + 1),
+                block.alerts[ALERT_ROW.itemsize * i : ALERT_ROW.itemsize * (i + 1)],
+            )
+            if series and block.offset >= found.get(series, (-1, state))[0]:
+                found[series] = (block.offset, state)
+    return {series: state for series, (_, state) in found.items()}
 
 
 def _stream(seed: int = 1, steps: int = 400, series: int = 9) -> list[FakeRecord]:
@@ -81,19 +127,24 @@ def test_batches_do_not_matter() -> None:
 # A batch of so many records; then nothing, a checkpoint, a crash, or a crash after so many blocks.
 _steps = st.lists(
     st.tuples(
-        st.integers(1, 250), st.one_of(st.just("go on"), st.just("save"), st.just("crash"), st.integers(0, 2))
+        st.integers(1, 250),
+        st.one_of(st.just("go on"), st.just("save"), st.just("crash"), st.integers(0, 6)),
     ),
     max_size=12,
 )
 
 
-@settings(max_examples=40, deadline=None)
-@given(_steps)
-def test_a_crash_at_any_moment_changes_nothing(steps: list[tuple[int, str | int]]) -> None:
-    stream = _stream(steps=60)
-    undisturbed = _partition()
-    expected = {out for out in undisturbed.process(stream, NOW) if out.topic != "signals"}
-    partition, stored, acknowledged, position = _partition(), dict[str, bytes](), 0, 0
+@settings(max_examples=60, deadline=None)
+@given(_steps, st.booleans())
+def test_a_crash_at_any_moment_changes_nothing(steps: list[tuple[int, str | int]], evict: bool) -> None:
+    stream = _now_and_then(_stream(steps=60))
+    whole = _partition()
+    expected = {out for out in whole.process(stream, NOW) if out.topic != "signals"}
+    undisturbed: Stored = {}
+    _write(undisturbed, whole.snapshot())
+    after = 10 * MINUTE if evict else NEVER_EVICT
+    stored, acknowledged, position = Stored(), 0, 0
+    partition = _restored(stored, evict_after_ms=after)
     seen: set[Output] = set()
     for size, what in [*steps, (len(stream), "go on"), (len(stream), "save")]:
         stop = min(len(stream), position + size)
@@ -102,20 +153,76 @@ def test_a_crash_at_any_moment_changes_nothing(steps: list[tuple[int, str | int]
         if what == "go on":
             continue
         if what != "crash":
-            blocks = partition.snapshot()
-            stored.update(blocks if what == "save" else blocks[: int(what)])
+            entries = partition.snapshot()
+            _write(stored, entries if what == "save" else entries[: int(what)])
         if what == "save":
             acknowledged = position
         else:
-            partition, position = _partition(), acknowledged
-            partition.restore(list(stored.values()))
+            partition, position = _restored(stored, evict_after_ms=after), acknowledged
     assert seen == expected
-    assert _without_offsets(stored) == _without_offsets(dict(undisturbed.snapshot()))
+    assert _series(stored) == _series(undisturbed)
 
 
-def _without_offsets(blocks: dict[str, bytes]) -> dict[str, tuple[object, ...]]:
-    opened = {key: msgspec.msgpack.decode(data, type=Block) for key, data in blocks.items()}
-    return {k: (b.start, b.series, b.last_time, b.bank, b.alerts) for k, b in opened.items()}
+def _now_and_then(stream: list[FakeRecord]) -> list[FakeRecord]:
+    """Some series are silent for half an hour now and then, at different times."""
+    kept = [r for i, r in enumerate(stream) if i % 9 < 5 or (i // 9 + 7 * (i % 9)) // 25 % 2]
+    return [replace(record, offset=offset) for offset, record in enumerate(kept)]
+
+
+def test_a_silent_series_leaves_memory_and_returns_as_it_was() -> None:
+    partition, stored = _partition(evict_after_ms=60 * MINUTE), Stored()
+    partition.process([sample(i, START + i * MINUTE, 5.0 + i % 3, pod="a") for i in range(200)], NOW)
+    partition.process([sample(200, START + 300 * MINUTE, 1.0, pod="b")], NOW)
+    _write(stored, partition.snapshot())
+    assert len(partition) == 1
+    before = _series(stored)['m{pod="a"}']
+    again = _restored(stored, evict_after_ms=60 * MINUTE)
+    again.process([sample(201, START + 301 * MINUTE, 6.0, pod="a")], NOW)
+    assert (len(again), again.counts.recalled) == (2, 1)
+    reference, fresh = _restored(stored), _partition()
+    for each in (reference, fresh):
+        each.process([sample(201, START + 301 * MINUTE, 6.0, pod="a")], NOW)
+    written, anew = Stored(), Stored()
+    _write(written, again.snapshot())
+    _write(anew, fresh.snapshot())
+    assert _series(written)['m{pod="a"}'] != before
+    assert _series(written)['m{pod="a"}'] != _series(anew)['m{pod="a"}']
+    assert COLD + b'm{pod="a"}' not in written
+
+
+def test_an_open_alert_keeps_its_series_in_memory() -> None:
+    partition = _partition(evict_after_ms=60 * MINUTE)
+    calm = [sample(i, START + i * MINUTE, 5.0 + i % 3, pod="a") for i in range(300)]
+    outputs = partition.process([*calm, sample(300, START + 300 * MINUTE, 900.0, pod="a")], NOW)
+    assert _of(outputs, "alerts")
+    partition.process([sample(301, START + 900 * MINUTE, 1.0, pod="b")], NOW)
+    partition.snapshot()
+    assert len(partition) == 2
+
+
+@pytest.mark.parametrize(("before", "after"), [(4, 3), (4, 100), (3, 8)])
+def test_another_block_size_is_written_anew(before: int, after: int) -> None:
+    stream, stored = _stream(steps=40), Stored()
+    partition = _partition(block_rows=before)
+    partition.process(stream, NOW)
+    _write(stored, partition.snapshot())
+    expected = _series(stored)
+    changed = _restored(stored, block_rows=after)
+    _write(stored, changed.snapshot())
+    assert len(stored) == -(-9 // after)
+    assert _series(stored) == expected
+    assert changed.process(stream, NOW) == []
+
+
+def test_another_model_learns_anew_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    stored = Stored()
+    partition = _partition()
+    partition.process(_stream(steps=40), NOW)
+    _write(stored, partition.snapshot())
+    other = _restored(stored, model="tidegate")
+    assert "learnt anew: models" in caplog.text
+    assert len(other) == 9
+    assert other.process(_stream(steps=40), NOW) == []  # what was learnt is not learnt twice
 
 
 def test_records_that_come_again_are_not_learnt_again() -> None:
@@ -150,14 +257,16 @@ def test_signals_go_to_the_target_with_their_role() -> None:
 
 
 @pytest.mark.parametrize("broken", [b"", b"\xc1", b"\x97\x63\x00\x00\x90\xc4\x00\xc4\x00\xc4\x00"])
-def test_blocks_that_cannot_be_read_are_refused(broken: bytes) -> None:
-    with pytest.raises(StateError):
-        _partition().restore([broken])
-
-
-def test_a_missing_block_is_refused_with_its_rows() -> None:
+def test_a_block_that_cannot_be_read_is_told_and_learnt_anew(
+    broken: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    stored = Stored()
     partition = _partition()
     partition.process(_stream(steps=3), NOW)
-    blocks = [block for _, block in partition.snapshot()]
-    with pytest.raises(StateError, match="rows 4 to 8 is missing"):
-        _partition().restore([blocks[0], blocks[2]])
+    _write(stored, partition.snapshot())
+    stored[b"1"] = broken
+    restored = _restored(stored)
+    assert "learnt anew: block" in caplog.text
+    assert len(restored) == 5
+    restored.process(_stream(steps=3), NOW)
+    assert len(restored) == 9
