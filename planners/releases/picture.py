@@ -37,8 +37,9 @@ def as_svg(verdict: Verdict) -> str:
     """The same as an SVG document, with the reason below."""
     height = 46 + _ROW * len(verdict.per_metric) + 24
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDE + 190}" height="{height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDE + 250}" height="{height}" '
         'font-family="sans-serif" font-size="12">',
+        '<rect width="100%" height="100%" fill="white"/>',
         f'<text x="8" y="18" font-size="14">{escape(verdict.release)}: {verdict.verdict}</text>',
     ]
     bottom = 34 + _ROW * len(verdict.per_metric)

@@ -37,15 +37,21 @@ class TargetWatch(msgspec.Struct):
     since: dict[str, list[float]] = msgspec.field(default_factory=dict)
     judge: ReleaseJudge | None = None
     recovering: dict[str, int] = msgspec.field(default_factory=dict)
+    previous: str | None = None
+    way_back: str | None = None
 
     def observe_deployment(self, deployment: Deployment) -> None:
         """Open the judgement of a release; one that is still open is superseded.
 
         With `canary_percent` there is a control to compare with; without it the past is the control.
-        A deployment that is already being judged (a replayed event) changes nothing.
+        A deployment that is already being judged (a replayed event) changes nothing, nor does the return to
+        what ran before a release that was rolled back: that is the cure, and must not be undone in turn.
         """
         if self.judge is not None and self.judge.release == deployment.release:
             return
+        if self.way_back is not None and self.way_back == deployment.release:
+            return
+        self.previous, self.way_back = deployment.previous, None
         mode: Mode = "before-after" if deployment.canary_percent is None else "control"
         self.since = {}
         self.judge = ReleaseJudge.begin(
@@ -97,6 +103,7 @@ class TargetWatch(msgspec.Struct):
         if verdict is not None:
             if verdict.verdict == "rollback":
                 self.recovering = dict.fromkeys(self.since, _RECOVERY)
+                self.way_back = self.previous
             if verdict.verdict == "promote":
                 for metric, values in self.since.items():
                     for value in values:

@@ -1,9 +1,11 @@
 """Sticky assignment: the published vectors, the shares, and the same answer in another language."""
 
 import json
+import re
 import shutil
 import subprocess
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,15 +21,8 @@ VECTORS = [
     ("pricing", "", 6732),
 ]
 
-# What docs/releases.md gives to a JavaScript client.
-JAVASCRIPT = """
-const { createHash } = require("node:crypto");
-const bucket = (experiment, unit) => {
-  const digest = createHash("sha256").update(`${experiment}:${unit}`, "utf8").digest("hex");
-  return parseInt(digest.slice(0, 13), 16) % 10000;
-};
-console.log(JSON.stringify(JSON.parse(process.argv[1]).map(([e, u]) => bucket(e, u))));
-"""
+PAGE = Path(__file__).parents[2] / "docs" / "releases.md"
+CALL = "console.log(JSON.stringify(JSON.parse(process.argv[1]).map(([e, u]) => bucket(e, u))));"
 
 
 @pytest.mark.parametrize(("experiment", "unit", "expected"), VECTORS)
@@ -39,9 +34,10 @@ def test_javascript_agrees() -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("needs node on the path")
+    published = re.findall(r"^```javascript\n(.*?)^```$", PAGE.read_text(), flags=re.DOTALL | re.MULTILINE)
     pairs = [("e", f"user-{number}") for number in range(500)] + [(e, u) for e, u, _ in VECTORS]
     done = subprocess.run(
-        [node, "-e", JAVASCRIPT, json.dumps(pairs)], capture_output=True, text=True, check=True
+        [node, "-e", published[0] + CALL, json.dumps(pairs)], capture_output=True, text=True, check=True
     )
     assert json.loads(done.stdout) == [bucket(*pair) for pair in pairs]
 

@@ -105,6 +105,17 @@ def test_a_bad_release_does_not_become_the_past() -> None:
             tick(watch, minute, *ordinary(rng))
 
 
+def test_the_way_back_is_not_judged_in_turn() -> None:
+    """The rollback brings v1 back while the metrics still recover: that is no reason to return to v2."""
+    rng, watch = np.random.default_rng(0), TargetWatch()
+    for minute in range(120):
+        tick(watch, minute, *ordinary(rng))
+    deploy(watch, 120)
+    assert any(tick(watch, 120 + minute, 0.05, 150.0) for minute in range(5))
+    watch.observe_deployment(Deployment(target="shop", release="v1", ts=126 * MINUTE, previous="v2"))
+    assert [tick(watch, 126 + minute, 0.05, 150.0) for minute in range(6)] == [None] * 6
+
+
 def test_a_replayed_deployment_changes_nothing() -> None:
     rng, watch = np.random.default_rng(0), TargetWatch()
     for minute in range(120):
