@@ -139,7 +139,9 @@ def batch_topic(
     transport.batch_topics.add(name)
     if raw:
         transport.raw_topics.add(name)
-    return app.topic(name, schema=_Batches(), maxsize=buffered, **options)
+    topic = app.topic(name, schema=_Batches(), **options)
+    topic.maxsize = buffered  # the parameter of this name is dropped by Faust
+    return topic
 
 
 class _Fetched(dict[TP, list[Any]]):
@@ -151,6 +153,8 @@ class _Fetched(dict[TP, list[Any]]):
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The consumer's thread, fetching more records at once and noting their group generation."""
 
+    _in_batches = False
+
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
@@ -160,7 +164,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Start the consumer, reading batch topics in batches."""
         await super().on_start()
         transport = cast(Transport, self.transport)
-        read_batches(
+        self._in_batches = read_batches(
             self._ensure_consumer(),
             raw=transport.raw_topics,
             batched=transport.batch_topics,
@@ -175,8 +179,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         max_records: int | None = None,
     ) -> RecordMap:
         # Faust's limit of records per poll is one for single events; a batch has its own per partition.
-        if cast(Transport, self.transport).batch_topics:
-            max_records = None
+        transport = cast(Transport, self.transport)
+        if transport.batch_topics:
+            max_records = None if self._in_batches else transport.records_per_poll
         records = await super()._fetch_records(
             consumer, cast(set[TP], active_partitions), timeout=timeout, max_records=max_records
         )

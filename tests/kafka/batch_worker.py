@@ -60,6 +60,11 @@ def report(**line: Any) -> None:
     sys.stdout.flush()
 
 
+def report_memory() -> None:
+    """Report the most memory that the process has had so far, in bytes."""
+    report(kind="memory", peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+
+
 def text(data: bytes | None) -> str | None:
     """Bytes as JSON can hold them."""
     return None if data is None else data.decode()
@@ -149,7 +154,7 @@ class Run:
                 await self.app.consumer.commit()
                 report(kind="committed")
             if "memory" in order:
-                report(kind="memory", peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+                report_memory()
             if "go" in order:
                 self.go.set()
 
@@ -163,6 +168,7 @@ class Run:
 def main() -> None:
     """Run the job until SIGTERM."""
     Transport.Consumer = ReportingConsumer
+    report_memory()
     run = Run(msgspec.json.decode(sys.argv[1], type=Job))
     faust.Worker(run.app, loglevel="WARN", redirect_stdouts=False, quiet=True).execute_from_commandline()
 
