@@ -24,6 +24,7 @@ from schemas import (
 from streams.config import TargetConfig
 from streams.ingest import dead_letter
 from streams.load import LoadSum
+from streams.order import EventOrder, Moment
 from streams.output import Output, output
 from streams.partition import Recall
 from streams.record import Record
@@ -35,6 +36,9 @@ log = logging.getLogger(__name__)
 LAYOUT = 1
 NOT_CARRIED_OUT = frozenset({"failed", "expired", "paused", "cooling-down", "unauthorised", "unknown"})
 
+LATE_DEPLOYMENT_MS = 1_800_000
+"""A deployment that is told within this time after the first samples of its release is judged by them."""
+
 
 class TargetState(msgspec.Struct, kw_only=True):
     """Everything remembered of one target, as plain data. Times are Unix ms."""
@@ -42,11 +46,13 @@ class TargetState(msgspec.Struct, kw_only=True):
     layout: int = LAYOUT
     target: str
     load: LoadSum
+    order: EventOrder
     last_time: dict[str, int] = {}  # series: newest sample used, so that a replayed signal is recognised
     scaler: bytes | None = None
     replicas: int | None = None  # desired on the platform, as far as known
     asked: str | None = None  # id of the last scale command
     watch: TargetWatch | None = None
+    recent: list[Moment] = []  # samples that the watch gets once no late deployment can concern them
     deployment: Deployment | None = None  # the newest one
 
 
@@ -55,9 +61,13 @@ class Target:
 
     def __init__(self, config: TargetConfig, state: TargetState | None = None) -> None:
         self.config = config
+        interval_ms = int(config.interval_s * 1000)
         self.state = state or TargetState(
-            target=config.name, load=LoadSum(interval_ms=int(config.interval_s * 1000))
+            target=config.name,
+            load=LoadSum(interval_ms=interval_ms),
+            order=EventOrder(interval_ms=interval_ms),
         )
+        self._heard: dict[str, int] = {}  # series: when it was last read, Unix ms
         self._ttl_ms = int(config.command_ttl_s * 1000)
         self._scaler: TargetScaler | None = None
         if config.scale is not None:
@@ -75,24 +85,30 @@ class Target:
 
     # -- samples ---------------------------------------------------------------------------------
 
-    def take(self, signal: Signal, now_ms: int) -> list[Output]:
-        """Use the signal's samples that are new; return forecasts, and commands that are not stale."""
-        outputs = []
+    def take(self, signal: Signal, now_ms: int) -> None:
+        """Note the signal's samples that are new."""
         newest = self.state.last_time.get(signal.series)
         for ts, value in zip(signal.times, signal.values, strict=True):
             if newest is None or ts > newest:
                 newest = self.state.last_time[signal.series] = ts
-                outputs += self._sample(signal, ts, value, now_ms)
+                self.state.order.add(Moment(ts, signal.series, signal.role, signal.arm, value))
+        self._heard[signal.series] = now_ms
+
+    def advance(self, now_ms: int) -> list[Output]:
+        """Use what was noted and is due; return forecasts, and commands that are not stale."""
+        outputs = []
+        for due in self.state.order.take(self._heard, now_ms):
+            outputs += self._deployed(due) if isinstance(due, Deployment) else self._sample(due, now_ms)
         return outputs
 
-    def _sample(self, signal: Signal, ts: int, value: float, now_ms: int) -> list[Output]:
-        if signal.role == REPLICAS:
-            self.state.replicas = max(0, round(value))
+    def _sample(self, sample: Moment, now_ms: int) -> list[Output]:
+        if sample.role == REPLICAS:
+            self.state.replicas = max(0, round(sample.value))
             return []
-        if signal.role == LOAD:
-            ticks = self.state.load.add(signal.series, ts, value)
+        if sample.role == LOAD:
+            ticks = self.state.load.add(sample.series, sample.ts, sample.value)
             return [out for tick in ticks for out in self._scale(tick.ts, tick.load, now_ms)]
-        return self._release_metric(signal, ts, value)
+        return self._release_metric(sample)
 
     def _scale(self, ts: int, load: float, now_ms: int) -> list[Output]:
         if self._scaler is None:
@@ -124,18 +140,42 @@ class Target:
 
     # -- releases --------------------------------------------------------------------------------
 
-    def deployed(self, deployment: Deployment) -> None:
-        """Open a watch on a release; one that is older than the newest known changes nothing."""
+    def deploy(self, deployment: Deployment) -> None:
+        """Note a deployment; it takes effect when the samples have reached its time."""
+        known = self.state.deployment
+        if self.state.watch is not None and (known is None or deployment.ts > known.ts):
+            self.state.order.deploy(deployment)
+
+    def _deployed(self, deployment: Deployment) -> list[Output]:
+        """Open a watch on a release, and show it what has come since; an older one changes nothing."""
         watch, known = self.state.watch, self.state.deployment
         if watch is None or (known is not None and deployment.ts <= known.ts):
-            return
+            return []
+        recent, self.state.recent = self.state.recent, []
+        for sample in recent:
+            if sample.ts < deployment.ts:
+                watch.observe_value(sample.ts, sample.arm, sample.role, sample.value)
         self.state.deployment = deployment
         watch.observe_deployment(deployment)
+        return [out for s in recent if s.ts >= deployment.ts for out in self._release_metric(s)]
 
-    def _release_metric(self, signal: Signal, ts: int, value: float) -> list[Output]:
-        watch, deployment = self.state.watch, self.state.deployment
+    def _release_metric(self, sample: Moment) -> list[Output]:
+        watch = self.state.watch
         assert watch is not None  # noqa: S101 - the role comes from its configuration
-        verdict = watch.observe_value(ts, signal.arm, signal.role, value)
+        if watch.judge is not None and watch.judge.verdict is None:
+            return self._judge(watch, sample)
+        recent = self.state.recent
+        recent.append(sample)
+        while recent and recent[0].ts < sample.ts - LATE_DEPLOYMENT_MS:
+            old = recent.pop(0)
+            watch.observe_value(old.ts, old.arm, old.role, old.value)
+        return []
+
+    def _judge(self, watch: TargetWatch, sample: Moment) -> list[Output]:
+        verdict, deployment = (
+            watch.observe_value(sample.ts, sample.arm, sample.role, sample.value),
+            self.state.deployment,
+        )
         if verdict is None or deployment is None:
             return []
         if verdict.verdict == "rollback":
@@ -145,7 +185,7 @@ class Target:
         else:
             return []  # it has all the traffic already, or a person is to decide
         part = f"{deployment.release}@{deployment.ts}"
-        command = self._command(ts, action, [verdict.reason], part)
+        command = self._command(sample.ts, action, [verdict.reason], part)
         return [output("commands", self.config.name, command)]
 
     # -- outcomes --------------------------------------------------------------------------------
@@ -174,30 +214,33 @@ class PlanPartition:
     def process(self, records: Sequence[Record], now_ms: int) -> list[Output]:
         """Use records of `signals`, `events` or `outcomes`, told apart by their schema."""
         outputs = []
+        touched: dict[str, Target] = {}
         for record in records:
             try:
                 message = decode(record.value or b"", Signal | Outcome | Event)  # type: ignore[arg-type]
             except SchemaError as error:
                 outputs.append(output("dead-letters", record.topic, dead_letter(record, str(error))))
             else:
-                outputs += self._one(message, now_ms)
+                self._note(message, now_ms, touched)
+        for target in touched.values():
+            outputs += target.advance(now_ms)
         return outputs
 
-    def _one(self, message: Signal | Outcome | Event, now_ms: int) -> list[Output]:
+    def _note(self, message: Signal | Outcome | Event, now_ms: int, touched: dict[str, Target]) -> None:
         name = message.series if isinstance(message, Feedback) else message.target
         if name is None or name not in self._configs:
-            return []
+            return
         target = self._targets.get(name)
         if target is None:
             target = self._targets[name] = Target(self._configs[name])
+        touched[name] = target
         self._dirty.add(name)
         if isinstance(message, Signal):
-            return target.take(message, now_ms)
+            target.take(message, now_ms)
         if isinstance(message, Deployment):
-            target.deployed(message)
+            target.deploy(message)
         if isinstance(message, Outcome):
             target.settled(message)
-        return []
 
     def snapshot(self) -> list[tuple[bytes, bytes | None]]:
         """The targets that changed since the last snapshot."""
