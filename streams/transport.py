@@ -203,6 +203,8 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._delivered: dict[TP, deque[_Range]] = {}
         self._buffer_drop = asyncio.Event()
+        self._no_fetch = asyncio.Event()
+        self._no_fetch.set()
         super().__init__(*args, **kwargs)
 
     @property
@@ -278,7 +280,14 @@ class Consumer(driver.Consumer):
             await super()._add_gap(tp, offset_from, offset_to)
 
     async def perform_seek(self) -> None:
-        """Go back to what is committed; batches delivered so far no longer count."""
+        """Go back to what is committed; batches delivered so far no longer count.
+
+        Faust calls it when recovery is done, then empties the agents' queues and lets the flow go on. A
+        fetch that is under way meanwhile would move the positions and have its records thrown away, so the
+        flow stops first and the fetch is waited for.
+        """
+        self.stop_flow()
+        await self._no_fetch.wait()
         await super().perform_seek()
         self._delivered.clear()
 
@@ -326,7 +335,13 @@ class Consumer(driver.Consumer):
             await self.wait_first(self._buffer_drop.wait(), self.suspend_flow.wait(), timeout=timeout)
             if not self._get_active_partitions():
                 return {}, set()
-        return await super()._wait_next_records(timeout)
+        if not self.flow_active:
+            await self.wait(cast(Any, self.can_resume_flow))
+        self._no_fetch.clear()
+        try:
+            return await super()._wait_next_records(timeout)
+        finally:
+            self._no_fetch.set()
 
 
 class Transport(driver.Transport):
