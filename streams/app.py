@@ -22,6 +22,7 @@ from streams.targets import Roles
 from streams.transport import Transport, batch_topic
 
 ROLES = ("detect", "plan", "act")
+MAX_BLOCK_BYTES = 1024 * 1024  # so that rows of large models do not make records that no broker takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,29 +94,7 @@ def build(
 
     detect = plan = hands = None
     if "detect" in roles:
-        finder, limits = (
-            Roles(config.targets),
-            Limits(max_future_ms=int(config.ingest.max_future_s * 1000), max_series=config.ingest.max_series),
-        )
-
-        def detector(partition: int) -> DetectPartition:
-            bank = make_bank(
-                config.detector.model,
-                config.detector.params,
-                alarms_per_series_day=config.detector.alarms_per_series_day,
-                key=state_key,
-            )
-            return DetectPartition(
-                partition,
-                bank=bank,
-                alerts=config.alerts,
-                roles=finder,
-                limits=limits,
-                block_rows=config.state.block_rows,
-                evict_after_ms=int(config.state.evict_after_hours * 3_600_000),
-            )
-
-        detect = stage("detect", detector, topics.METRICS)
+        detect = stage("detect", detector(config, state_key), topics.METRICS)
     if "plan" in roles:
         plan = stage(
             "plan",
@@ -144,6 +123,31 @@ def build(
 
     app.timer(interval=config.state.checkpoint_s)(pipeline.checkpoint)
     return pipeline
+
+
+def detector(config: Config, state_key: bytes | None) -> Callable[[int], DetectPartition]:
+    """What makes the empty state of a partition of `metrics`, as configured."""
+    roles = Roles(config.targets)
+    limits = Limits(max_future_ms=int(config.ingest.max_future_s * 1000), max_series=config.ingest.max_series)
+
+    def make(partition: int) -> DetectPartition:
+        bank = make_bank(
+            config.detector.model,
+            config.detector.params,
+            alarms_per_series_day=config.detector.alarms_per_series_day,
+            key=state_key,
+        )
+        return DetectPartition(
+            partition,
+            bank=bank,
+            alerts=config.alerts,
+            roles=roles,
+            limits=limits,
+            block_rows=min(config.state.block_rows, max(1, MAX_BLOCK_BYTES // bank.row_bytes)),
+            evict_after_ms=int(config.state.evict_after_hours * 3_600_000),
+        )
+
+    return make
 
 
 def _faust_settings(kafka: KafkaConfig) -> dict[str, Any]:

@@ -15,6 +15,8 @@ from rich.console import Console as Terminal
 from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from streams.cli_state import state
+
 if TYPE_CHECKING:
     from streams.config import Config
 
@@ -30,6 +32,7 @@ backtest = typer.Typer(
     help="Replay recorded data and write what Tidegate would have done.", no_args_is_help=True
 )
 app.add_typer(backtest, name="backtest")
+app.add_typer(state, name="state")
 
 terminal = Terminal(stderr=True)
 

@@ -15,6 +15,7 @@ from streams.alerts import QUIET, AlertBook, Transition, fingerprint
 from streams.alerts import ROW as ALERT_ROW
 from streams.config import AlertConfig
 from streams.ingest import NEVER, Decoder, Limits, SeriesIndex, admit, dead_letter
+from streams.ingest.labels import parse_key
 from streams.output import Output, output
 from streams.partition import COLD, Recall
 from streams.record import Record
@@ -380,6 +381,35 @@ class DetectPartition:
             self._dirty[: -(-self._rows // self._block_rows)] = True
             numbers = {str(number).encode() for number in np.flatnonzero(self._dirty).tolist()}
             self._recalled = [key for key in blocks if key not in numbers]
+
+    def series(self) -> list[str]:
+        """Keys of the series in memory."""
+        return [self._index.key(row) for row in self._index]
+
+    def model(self, series: str) -> bytes:
+        """The state of a series' model. Raises KeyError where the series is not known."""
+        row = self._wake(series)
+        if row is None:
+            raise KeyError(series)
+        return self.bank.dump(row, row + 1)
+
+    def revert(self, series: str, old: "DetectPartition") -> bool:
+        """Give the series' model the state that it has in `old`; False where one of them lacks the series."""
+        row, old_row = self._wake(series), old._wake(series)
+        if row is None or old_row is None:
+            return False
+        self.bank.load(row, row + 1, old.bank.dump(old_row, old_row + 1))
+        self._dirty[row // self._block_rows] = True
+        return True
+
+    def _wake(self, series: str) -> int | None:
+        """The row of a known series, recalled where it is cold."""
+        metric, labels = parse_key(series)
+        row = self._index.find(metric, labels)
+        if row < 0 and self._recall(COLD + series.encode()) is not None:
+            row = self._index.row(metric, labels)
+            self._make_room(self._index.extent)
+        return row if row >= 0 else None
 
     def _load(self, block: Block, start: int) -> None:
         """Put the rows of a block in place, from row `start` on."""

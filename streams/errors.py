@@ -9,6 +9,7 @@ from streams.backtest_rollout import ObservationError
 from streams.config import ConfigError
 from streams.console import ConsoleError
 from streams.embedded import EmbeddedError
+from streams.exports import ExportError
 from streams.produce import ProduceError
 from streams.tail import TailError
 from streams.topics import TopicError
@@ -21,6 +22,7 @@ EXPECTED = (
     ConsoleError,
     DetectorError,
     EmbeddedError,
+    ExportError,
     KafkaError,
     ObservationError,
     OSError,

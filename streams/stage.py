@@ -119,8 +119,8 @@ class Stage:
     async def checkpoint(self) -> None:
         """Make everything processed so far durable, and acknowledge its input."""
         for number, held in list(self._held.items()):
-            if held.done:
-                async with held.lock:
+            async with held.lock:  # a batch may be under way, and is part of it then
+                if held.done:
                     await self._save(number, held)
 
     async def _save(self, number: int, held: _Held) -> None:
