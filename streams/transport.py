@@ -33,6 +33,10 @@ FETCH_WAIT_MS = 20
 part of it (its last records were just being read) waits for its end: Faust's 1500 ms would delay samples."""
 
 
+FETCH_PATIENCE_S = 0.2
+"""A fetch that finds nothing ends after this; a rebalance waits for the fetch that is under way."""
+
+
 class Record(Protocol):
     """One raw Kafka record of a batch. `timestamp` is Unix ms, `value` is None for a tombstone."""
 
@@ -216,7 +220,7 @@ class Consumer(driver.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Message]]:  # noqa: ASYNC109
         """Yield the messages of one poll: records of ordinary topics first, then one per batch."""
-        fetched, active = await self._wait_next_records(timeout)
+        fetched, active = await self._wait_next_records(min(timeout, FETCH_PATIENCE_S))
         if not fetched or self.should_stop:
             return
         generation = self.app.consumer_generation_id
@@ -335,7 +339,8 @@ class Consumer(driver.Consumer):
             await self.wait_first(self._buffer_drop.wait(), self.suspend_flow.wait(), timeout=timeout)
             if not self._get_active_partitions():
                 return {}, set()
-        if not self.flow_active:
+        # Again and again: a rebalance may have stopped the flow once more before this task got its turn.
+        while not (self.flow_active or self.should_stop):
             await self.wait(cast(Any, self.can_resume_flow))
         self._no_fetch.clear()
         try:

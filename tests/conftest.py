@@ -41,9 +41,19 @@ def kafka() -> Iterator[str]:
 
 
 @pytest.fixture
+def own_kafka() -> Iterator[Cluster]:
+    """One broker of this test's own that it may kill, stall, restart."""
+    yield from _cluster(1)
+
+
+@pytest.fixture
 def kafka_cluster() -> Iterator[Cluster]:
     """Three brokers of this test's own (replication 3, min in-sync 2) that it may kill, stall, restart."""
-    cluster = Cluster(3, heap="320m")
+    yield from _cluster(3)
+
+
+def _cluster(brokers: int) -> Iterator[Cluster]:
+    cluster = Cluster(brokers, heap="320m")
     try:
         cluster.start()
     except KafkaUnavailableError as error:

@@ -243,8 +243,8 @@ class Cluster:
             raise KafkaUnavailableError(f"Kafka did not serve within {patience_s:g} s: {tails}") from None
 
     async def _serves(self, brokers: int) -> bool:
-        running = [node.address for node in self.nodes if node.process is not None]
-        return await serves(",".join(running), brokers)
+        # Each by itself: one that has just come back learns of the others a moment later.
+        return all([await serves(node.address, brokers) for node in self.nodes if node.process is not None])
 
     def stop(self) -> None:
         """End all brokers by their own process ids and remove their data."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import NewTopic
 
 from tests.kafka.chaos import Process, committed, create_topics, processes
@@ -127,6 +127,21 @@ async def test_late_acknowledgements_never_pass_a_batch_that_has_none(
     second = await start(records_per_poll=10)
     await second.says(kind="commit", end=60)
     assert processed(second) == [(0, offset) for offset in range(50, 60)]
+
+
+@pytest.mark.parametrize("raw", [True, False])
+async def test_it_starts_in_the_middle_of_a_record_batch(
+    start: Start, kafka: str, prefix: str, *, raw: bool
+) -> None:
+    """The broker sends whole record batches; what lies before the committed offset was processed already."""
+    topic, group = f"{prefix}metrics", f"{prefix}group"
+    await create_topics(kafka, NewTopic(topic, 1, 1))
+    await write(kafka, topic, 20)
+    async with AIOKafkaConsumer(topic, bootstrap_servers=kafka, group_id=group) as consumer:
+        await consumer.commit({TopicPartition(topic, 0): 4})
+    worker = await start(raw=raw)
+    await worker.says(kind="commit", end=20)
+    assert processed(worker) == [(0, offset) for offset in range(4, 20)]
 
 
 async def test_records_without_value_or_key_are_delivered(start: Start, kafka: str, prefix: str) -> None:
