@@ -5,13 +5,17 @@ event holds the list of raw records of one poll. All other topics keep one event
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import KafkaError
 from faust.exceptions import ImproperlyConfigured
 from faust.transport.consumer import RecordMap, ensure_TP
 from faust.transport.drivers import aiokafka as driver
@@ -20,6 +24,8 @@ from faust.types.topics import TopicT
 from faust.types.transports import TPorTopicSet
 
 from streams.raw_records import read_batches
+
+log = logging.getLogger(__name__)
 
 RECORDS_PER_POLL = 8192
 """About this many records in one event, whole record batches; a poll costs little beyond a few thousand."""
@@ -35,6 +41,10 @@ part of it (its last records were just being read) waits for its end: Faust's 15
 
 FETCH_PATIENCE_S = 0.2
 """A fetch that finds nothing ends after this; a rebalance waits for the fetch that is under way."""
+
+
+RETRY_S = 0.2
+"""Pause after an error of the group that passes."""
 
 
 class Record(Protocol):
@@ -186,13 +196,40 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         transport = cast(Transport, self.transport)
         if transport.batch_topics:
             max_records = None if self._in_batches else transport.records_per_poll
-        records = await super()._fetch_records(
-            consumer, cast(set[TP], active_partitions), timeout=timeout, max_records=max_records
-        )
+        try:
+            self._raise_group_error(consumer)
+            records = await super()._fetch_records(
+                consumer, cast(set[TP], active_partitions), timeout=timeout, max_records=max_records
+            )
+        except KafkaError as error:
+            if not self._passes(error, consumer):
+                raise
+            log.warning("the consumer group has trouble, trying again: %s", error)
+            await asyncio.sleep(RETRY_S)
+            return {}
         # No await lies between the fetcher's check of the assignment and this line.
         fetched = _Fetched({ensure_TP(tp): batch for tp, batch in records.items()})
         fetched.generation = consumer._coordinator.generation if consumer._coordinator else -1
         return fetched
+
+    def _raise_group_error(self, consumer: AIOKafkaConsumer) -> None:
+        """Raise the group coordination's pending error, which lets the coordination go on.
+
+        aiokafka's own getmany does it; Faust reads past getmany, so that the group would wait for ever.
+        """
+        if consumer._coordinator is not None:
+            consumer._coordinator.check_errors()
+
+    def _passes(self, error: KafkaError, consumer: AIOKafkaConsumer) -> bool:
+        """Whether the group can go on after an error, for example while its coordinator is still loading.
+
+        aiokafka wraps what it did not expect in a bare KafkaError; errors of access have their own types.
+        """
+        with suppress(KafkaError):  # told to a waiting fetch, the error is still pending
+            self._raise_group_error(consumer)
+        coordinator = consumer._coordinator
+        ended = isinstance(coordinator, GroupCoordinator) and coordinator._coordination_task.done()
+        return not ended and (type(error) is KafkaError or error.retriable)
 
 
 class Consumer(driver.Consumer):

@@ -3,7 +3,8 @@
 Its arguments are one JSON object (`Job`). It reports one JSON object a line: each batch after it has been
 processed, each commit before it is sent, and the answers to what it is told on standard input:
 `{"ack": N}` acknowledges the batch it numbered N, `{"below": [PARTITION, END]}` all below an offset,
-`{"commit": true}` commits, `{"go": true}` ends a stall.
+`{"commit": true}` commits, `{"go": true}` ends a stall, `{"trouble": NAME}` pushes that Kafka error to the
+consumer the way its group coordination does.
 """
 
 import asyncio
@@ -11,10 +12,11 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from random import Random
 from typing import Any
 
+import aiokafka.errors
 import faust
 import msgspec
 from faust.types import TP
@@ -155,8 +157,18 @@ class Run:
                 report(kind="committed")
             if "memory" in order:
                 report_memory()
+            if "trouble" in order:
+                thread = self.app.consumer._thread
+                error = getattr(aiokafka.errors, order["trouble"])("trouble")
+                told = thread._consumer._coordinator._push_error_to_user(error)
+                asyncio.run_coroutine_threadsafe(self.until_consumed(told), thread.thread_loop)
             if "go" in order:
                 self.go.set()
+
+    async def until_consumed(self, told: Awaitable[Any]) -> None:
+        """Report when the consumer has taken note of an error of its group."""
+        await told
+        report(kind="consumed")
 
     async def assigned(self, sender: Any, assigned: set[TP], **_: Any) -> None:
         """Report the partitions that the worker has got."""

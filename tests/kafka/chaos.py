@@ -122,11 +122,15 @@ class Process:
         """End it with SIGTERM; return its exit code."""
         return await self._end(signal.SIGTERM)
 
-    async def _end(self, how: signal.Signals) -> int:
+    async def ended(self) -> int:
+        """Wait until it ends by itself; return its exit code."""
+        return await self._end(None)
+
+    async def _end(self, how: signal.Signals | None) -> int:
         process, self._process = self._process, None
         if process is None:
             return 0
-        if process.returncode is None:
+        if how is not None and process.returncode is None:
             process.send_signal(how)
         try:
             async with asyncio.timeout(PATIENCE_S):
@@ -134,7 +138,8 @@ class Process:
         except TimeoutError:
             process.kill()
             await process.wait()
-            raise AssertionError(f"{self.name} did not end on {how.name}: {self.tail()}") from None
+            cause = "by itself" if how is None else f"on {how.name}"
+            raise AssertionError(f"{self.name} did not end {cause}: {self.tail()}") from None
         if self._reader is not None:
             await self._reader
         return code

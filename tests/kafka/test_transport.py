@@ -184,6 +184,28 @@ async def test_offsets_that_compaction_removed_are_no_gaps(start: Start, kafka: 
     assert processed(worker) == [(0, offset) for offset in (0, 2, 4, 6, 8)]
 
 
+async def test_the_group_goes_on_after_an_error_that_passes(start: Start, kafka: str, prefix: str) -> None:
+    """A coordinator that is still loading after a restart is no reason to end, nor to wait for ever."""
+    topic = f"{prefix}metrics"
+    await create_topics(kafka, NewTopic(topic, 1, 1))
+    worker = await start()
+    await worker.says(kind="assigned", partitions=[0])
+    for count in (1, 2):
+        await worker.tell(trouble="KafkaError")
+        await worker.says(count, kind="consumed")
+    await write(kafka, topic, 10)
+    await worker.says(kind="commit", end=10)
+
+
+async def test_a_group_error_that_stays_ends_the_worker(start: Start, kafka: str, prefix: str) -> None:
+    await create_topics(kafka, NewTopic(f"{prefix}metrics", 1, 1))
+    worker = await start()
+    await worker.says(kind="assigned", partitions=[0])
+    await worker.tell(trouble="GroupAuthorizationFailedError")
+    assert await worker.ended() != 0
+    assert "GroupAuthorizationFailedError" in worker.tail()
+
+
 @pytest.mark.slow
 async def test_a_consumer_far_behind_needs_bounded_memory(start: Start, kafka: str, prefix: str) -> None:
     """400 MB wait on four partitions, so compressible that few fetches bring all; a slow agent takes them."""
