@@ -12,6 +12,7 @@ from detectors.registry import make_bank
 from streams import topics
 from streams.acting import Hands
 from streams.config import Config, KafkaConfig
+from streams.delivery import Delivery
 from streams.detection import DetectPartition
 from streams.ingest import Limits
 from streams.output import Output
@@ -75,15 +76,16 @@ def build(
     assert isinstance(app.transport, Transport)  # noqa: S101
     named = {target.name: target for target in config.targets}
 
+    delivery = Delivery(app, kafka.prefix)
+
     async def send(item: Output) -> None:
         observe("act", [item])
-        sent = await app.producer.send(kafka.prefix + item.topic, item.key, item.value, None, None, None)
-        await sent
+        await (await delivery.send(item))
 
     def stage(name: str, make: Callable[[int], Any], *sources: topics.TopicSpec) -> Stage:
         table = block_table(app, f"{name}-state", kafka.partitions)
         made = Stage(
-            app, name=name, table=table, make=make, prefix=kafka.prefix, clock=clock,
+            app, name=name, table=table, make=make, delivery=delivery, clock=clock,
             observe=observe, saved=saved,
         )  # fmt: skip
         for source in sources:

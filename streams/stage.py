@@ -14,6 +14,7 @@ import faust
 from faust.streams import Stream
 from faust.types import TP
 
+from streams.delivery import Delivery
 from streams.output import Output
 from streams.partition import Partition
 from streams.record import Record
@@ -39,7 +40,7 @@ class _Held:
 class Stage:
     """Runs one kind of partition state over the batches of its topics.
 
-    `make` builds the state of a partition, `clock` returns Unix ms, `prefix` goes before topic names.
+    `make` builds the state of a partition, `clock` returns Unix ms.
     `observe` is told what was written, `saved` what a checkpoint took.
     """
 
@@ -50,7 +51,7 @@ class Stage:
         name: str,
         table: BlockTable,
         make: Callable[[int], Partition],
-        prefix: str,
+        delivery: Delivery,
         clock: Callable[[], int],
         observe: Observe,
         saved: Saved,
@@ -59,7 +60,7 @@ class Stage:
         self._app = app
         self._table = table
         self._make = make
-        self._prefix = prefix
+        self._delivery = delivery
         self._clock = clock
         self._observe = observe
         self._saved = saved
@@ -98,10 +99,8 @@ class Stage:
                 await self._app.crash(error)
                 return
             self._observe(self.name, outputs)
-            for topic, key, value in outputs:
-                held.sent.append(
-                    await self._app.producer.send(self._prefix + topic, key, value, None, None, None)
-                )
+            for item in outputs:
+                held.sent.append(await self._delivery.send(item))
             held.done[message.tp] = message.end
 
     def _hold(self, number: int) -> _Held:

@@ -150,8 +150,12 @@ class Worker:
         await self.pipeline.release()
 
     async def _report(self) -> None:
+        waiting = True
         while True:
             self.report()
+            if waiting and self._unready() is None:
+                waiting = False
+                log.info("the worker is ready; console and metrics at %s", self.console.url)
             try:
                 await self.ledger.ping()
             except LedgerUnavailable:
