@@ -20,12 +20,14 @@ log = logging.getLogger(__name__)
 IN_FLIGHT = 64  # batches of commands under way at once
 
 Send = Callable[[Output], Awaitable[None]]
+Crash = Callable[[BaseException], Awaitable[None]]
 
 
 class Hands:
     """Carries out commands. A platform that hangs holds up its own target only.
 
-    `actuators` and `policies` are by target. A batch is acknowledged when all its outcomes are written.
+    `actuators` and `policies` are by target. A batch is acknowledged when all its outcomes are written;
+    `crash` is called with the error where that is not possible.
     """
 
     def __init__(
@@ -36,12 +38,14 @@ class Hands:
         ledger: Ledger,
         clock: Callable[[], int],
         send: Send,
+        crash: Crash,
     ) -> None:
         self._actuators = actuators
         self._policies = policies
         self._ledger = ledger
         self._clock = clock
         self._send = send
+        self._crash = crash
         self._lanes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -57,13 +61,15 @@ class Hands:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._room.release()
-        if not task.cancelled() and task.exception() is not None:
-            # Not acknowledged: the commands come again when the partition is next assigned.
-            log.error("commands were not carried out", exc_info=task.exception())
 
     async def _batch(self, event: EventT[Any]) -> None:
-        await asyncio.gather(*(self._record(record) for record in cast(list[Record], event.value)))
-        event.ack()
+        try:
+            await asyncio.gather(*(self._record(record) for record in cast(list[Record], event.value)))
+        except Exception as error:
+            # Not acknowledged: the commands come again to the next worker that has the partition.
+            await self._crash(error)
+        else:
+            event.ack()
 
     async def _record(self, record: Record) -> None:
         try:

@@ -11,7 +11,7 @@ from actuators import Actuator, ExecutionPolicy, Ledger
 from detectors.registry import make_bank
 from streams import topics
 from streams.acting import Hands
-from streams.config import Config, KafkaConfig
+from streams.config import Config
 from streams.delivery import Delivery
 from streams.detection import DetectPartition
 from streams.ingest import Limits
@@ -72,20 +72,20 @@ def build(
     settings of the Faust app.
     """
     kafka = config.kafka
-    app = faust.App(kafka.group, **(_faust_settings(kafka) | dict(settings or {})))
+    app = faust.App(kafka.group, **(_faust_settings(config) | dict(settings or {})))
     assert isinstance(app.transport, Transport)  # noqa: S101
     named = {target.name: target for target in config.targets}
 
-    delivery = Delivery(app, kafka.prefix)
-
     async def send(item: Output) -> None:
         observe("act", [item])
-        await (await delivery.send(item))
+        delivery = Delivery(app, kafka.prefix)
+        await delivery.put(item)
+        await delivery.settle()
 
     def stage(name: str, make: Callable[[int], Any], *sources: topics.TopicSpec) -> Stage:
         table = block_table(app, f"{name}-state", kafka.partitions)
         made = Stage(
-            app, name=name, table=table, make=make, delivery=delivery, clock=clock,
+            app, name=name, table=table, make=make, prefix=kafka.prefix, clock=clock,
             observe=observe, saved=saved,
         )  # fmt: skip
         for source in sources:
@@ -115,6 +115,7 @@ def build(
             ledger=ledger,
             clock=clock,
             send=send,
+            crash=app.crash,
         )
         app.agent(batch_topic(app, kafka.prefix + topics.COMMANDS.name), name="act-commands")(
             cast(Any, hands.run)
@@ -152,9 +153,11 @@ def detector(config: Config, state_key: bytes | None) -> Callable[[int], DetectP
     return make
 
 
-def _faust_settings(kafka: KafkaConfig) -> dict[str, Any]:
+def _faust_settings(config: Config) -> dict[str, Any]:
+    kafka = config.kafka
     return {
         "broker": [URL(f"tidegate://{broker}") for broker in kafka.brokers],
+        "broker_commit_interval": config.state.checkpoint_s,
         "broker_session_timeout": kafka.session_timeout_s,
         "broker_rebalance_timeout": kafka.rebalance_timeout_s,
         "consumer_auto_offset_reset": "earliest",

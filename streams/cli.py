@@ -63,10 +63,13 @@ def _run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _log_to_terminal(verbose: bool) -> None:
+    from streams.noise import Seldom  # noqa: PLC0415
+
     handler = RichHandler(console=terminal, show_path=False, rich_tracebacks=False)
     logging.basicConfig(level=logging.INFO, format="%(message)s", datefmt="[%X]", handlers=[handler])
-    if not verbose:  # Kafka's clients and Faust tell every step at INFO
-        for name in ("aiokafka", "faust", "mode", "streams.transport"):
+    if not verbose:  # the clients and Faust tell every step at INFO
+        handler.addFilter(Seldom())
+        for name in ("aiokafka", "faust", "httpx", "mode", "streams.transport"):
             logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -7,7 +7,7 @@ state has learnt already; the state's own offsets or times recognise it.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from typing import cast
 
 import faust
@@ -30,17 +30,17 @@ Saved = Callable[[str, float, int, int], None]  # stage, seconds, blocks, bytes
 class _Held:
     """A partition while this worker owns it."""
 
-    def __init__(self, partition: Partition) -> None:
+    def __init__(self, partition: Partition, delivery: Delivery) -> None:
         self.state = partition
+        self.delivery = delivery
         self.lock = asyncio.Lock()
-        self.sent: list[Awaitable[object]] = []  # outputs on their way to the broker
         self.done: dict[TP, int] = {}  # input processed, not yet acknowledged: offset after the last
 
 
 class Stage:
     """Runs one kind of partition state over the batches of its topics.
 
-    `make` builds the state of a partition, `clock` returns Unix ms.
+    `make` builds the state of a partition, `clock` returns Unix ms, `prefix` goes before topic names.
     `observe` is told what was written, `saved` what a checkpoint took.
     """
 
@@ -51,7 +51,7 @@ class Stage:
         name: str,
         table: BlockTable,
         make: Callable[[int], Partition],
-        delivery: Delivery,
+        prefix: str,
         clock: Callable[[], int],
         observe: Observe,
         saved: Saved,
@@ -60,7 +60,7 @@ class Stage:
         self._app = app
         self._table = table
         self._make = make
-        self._delivery = delivery
+        self._prefix = prefix
         self._clock = clock
         self._observe = observe
         self._saved = saved
@@ -99,8 +99,8 @@ class Stage:
                 await self._app.crash(error)
                 return
             self._observe(self.name, outputs)
-            for item in outputs:
-                held.sent.append(await self._delivery.send(item))
+            for each in outputs:
+                await held.delivery.put(each)
             held.done[message.tp] = message.end
 
     def _hold(self, number: int) -> _Held:
@@ -112,21 +112,28 @@ class Stage:
             state.restore(blocks, lambda key: store.cold.get(number, key))
             if blocks:
                 log.info("%s: partition %d restored from %d blocks", self.name, number, len(blocks))
-            held = self._held[number] = _Held(state)
+            held = self._held[number] = _Held(state, Delivery(self._app, self._prefix))
         return held
 
     async def checkpoint(self) -> None:
         """Make everything processed so far durable, and acknowledge its input."""
         for number, held in list(self._held.items()):
             async with held.lock:  # a batch may be under way, and is part of it then
-                if held.done:
-                    await self._save(number, held)
+                if held.done and self._held.get(number) is held:
+                    await self._save_or_crash(number, held)
+
+    async def _save_or_crash(self, number: int, held: _Held) -> None:
+        try:
+            await self._save(number, held)
+        except Exception as error:
+            # Nothing of it is acknowledged: all comes again to a state read from the changelog.
+            self._held.pop(number, None)
+            await self._app.crash(error)
 
     async def _save(self, number: int, held: _Held) -> None:
         time = asyncio.get_running_loop().time
         began = time()
-        sent, held.sent = held.sent, []
-        await asyncio.gather(*sent)
+        await held.delivery.settle()
         entries = held.state.snapshot()
         await asyncio.gather(*(self._table.write(number, key, block) for key, block in entries))
         done, held.done = held.done, {}

@@ -1,5 +1,6 @@
 """Durable state: a Faust table whose values are blocks of rows, one changelog per stage."""
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -11,6 +12,8 @@ from faust.types import TP, EventT, FutureMessage
 from streams.cold import ColdStore
 from streams.partition import COLD
 
+log = logging.getLogger("faust.tables.blocks")  # beside those of Faust's own tables, which tell every step
+
 
 class BlockStore(Store[bytes, bytes]):
     """Blocks by source partition, in memory; the changelog topic is what makes them durable.
@@ -19,6 +22,8 @@ class BlockStore(Store[bytes, bytes]):
     changelog again; and it drops what a standby has gathered. This one keeps both. Keys that begin with
     `COLD` are kept on disk.
     """
+
+    logger = log
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,6 +81,8 @@ class BlockStore(Store[bytes, bytes]):
 
 class BlockTable(Table[bytes, bytes]):
     """A Faust table of blocks: written per partition from outside a stream, restored per partition."""
+
+    logger = log
 
     def __init__(self, app: faust.App, **options: Any) -> None:
         super().__init__(app, key_type=bytes, value_type=bytes, **options)

@@ -145,17 +145,27 @@ class Worker:
             return "waiting for the brokers"
         return "restoring state" if app.rebalancing or app.in_recovery else None
 
+    def _reading(self) -> str:
+        """What this worker reads, in words."""
+        read: dict[str, list[int]] = {}
+        for tp in sorted(self.pipeline.app.consumer.assignment()):
+            if not tp.topic.endswith("-changelog"):
+                read.setdefault(tp.topic, []).append(tp.partition)
+        parts = ", ".join(f"{topic} {numbers}" for topic, numbers in read.items())
+        reads = f"reads {parts}" if parts else "other workers have all partitions"
+        return f"the worker is ready and {reads}; console and metrics at {self.console.url}"
+
     async def _release(self) -> None:
         self.report()  # what the partitions have counted goes with them
         await self.pipeline.release()
 
     async def _report(self) -> None:
-        waiting = True
+        told: str | None = None
         while True:
+            if (standing := self._unready() or self._reading()) != told:
+                log.info("%s", standing)
+                told = standing
             self.report()
-            if waiting and self._unready() is None:
-                waiting = False
-                log.info("the worker is ready; console and metrics at %s", self.console.url)
             try:
                 await self.ledger.ping()
             except LedgerUnavailable:
