@@ -182,7 +182,8 @@ class Worker:
                 assert isinstance(partition, DetectPartition)  # noqa: S101
                 self.telemetry.detection(number, partition.counts, len(partition))
             self.telemetry.held(detect.partitions)
-        self.telemetry.lag(unread(self.pipeline.app))
+        if self._started:
+            self.telemetry.lag(unread(self.pipeline.app))
 
     async def wait(self) -> None:
         """Return when the app has been stopped.
@@ -199,6 +200,7 @@ class Worker:
         """Finish what is under way, write state, commit, and close everything."""
         for task in self._tasks:
             task.cancel()
+        self._started = False
         await self.pipeline.app.stop()
         self.report()
         for actuator in set(self._actuators.values()):
