@@ -324,12 +324,18 @@ class DetectPartition:
 
     def _evict(self, row: int) -> None:
         self._index.release(row)
+        self._clear(row)
+        self._dirty[row // self._block_rows] = True
         self.counts.evicted += 1
+
+    def _clear(self, row: int) -> None:
+        """Make a row as if it had never been used."""
         self.bank.reset(row)
         self._last_time[row] = NEVER
         self._role[row] = self._target[row] = -1
         self._book.rows[row] = np.zeros((), ALERT_ROW)
-        self._dirty[row // self._block_rows] = True
+        if self._learnt is not None:
+            self._learnt[row] = -1
 
     def _encode(self, start: int, stop: int) -> bytes:
         block = Block(
@@ -368,8 +374,7 @@ class DetectPartition:
         live = np.zeros(self._rows, np.bool_)
         live[[row for row, _ in entries]] = True
         for row in np.flatnonzero(~live).tolist():
-            self.bank.reset(row)
-            self._last_time[row] = NEVER
+            self._clear(row)
         for row, _ in entries if self._roles else ():
             self._assign(row)
         self._newest = int(self._last_time.max(initial=0))

@@ -134,7 +134,7 @@ _steps = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(_steps, st.booleans())
 def test_a_crash_at_any_moment_changes_nothing(steps: list[tuple[int, str | int]], evict: bool) -> None:
     stream = _now_and_then(_stream(steps=60))
