@@ -95,7 +95,8 @@ class SeriesIndex:
 
     def name(self, row: int) -> str:
         """The series' key, or "" where no series has this row."""
-        return "" if self._length[row] == _RELEASED else self.key(row)
+        used = row < len(self._length) and self._length[row] != _RELEASED
+        return self.key(row) if used else ""
 
     def metric(self, row: int) -> str:
         """The series' metric name. Raises IndexError where no series has this row."""
