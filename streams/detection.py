@@ -178,6 +178,7 @@ class DetectPartition:
         stored = self._recall(key)
         if stored is not None and (block := self._decode(stored)) is not None:
             self._load(block, row)
+            self._dirty[row // self._block_rows] = True  # it is written before the cold one is forgotten
             self._recalled.append(key)
             self.counts.recalled += 1
 
