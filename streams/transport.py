@@ -354,14 +354,18 @@ class Consumer(driver.Consumer):
         release = cast(Transport, self.transport).release
         if release is None:
             await super().wait_empty()
-            return
-        await release()
-        while not self.should_stop and any(
-            not (message.acked or isinstance(message, BatchMessage)) for message in self._unacked_messages
-        ):
-            await self.commit()
-            await self._wait_for_ack(timeout=1)
-        self._clean_unacked_messages()
+        else:
+            await release()
+            while not self.should_stop and any(
+                not (message.acked or isinstance(message, BatchMessage)) for message in self._unacked_messages
+            ):
+                await self.commit()
+                await self._wait_for_ack(timeout=1)
+            self._clean_unacked_messages()
+        # Faust's commit does nothing but wait where one is under way, which may have begun before the last
+        # acknowledgement.
+        while await self.maybe_wait_for_commit_to_finish():
+            continue
         await self.commit_and_end_transactions()
 
     def on_buffer_drop(self, tp: TP) -> None:

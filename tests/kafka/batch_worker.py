@@ -40,6 +40,7 @@ class Job(msgspec.Struct, forbid_unknown_fields=True):
     stall_at: int | None = None
     late_s: float | None = None
     linger_s: float = 0.0
+    commit_takes_s: float = 0.0
     values: bool = True
     settings: dict[str, Any] = {}
 
@@ -73,11 +74,14 @@ def text(data: bytes | None) -> str | None:
 
 
 class ReportingConsumer(Consumer):
-    """Tells of each commit before it is sent."""
+    """Tells of each commit before it is sent, and takes its time."""
+
+    slow_s = 0.0
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         for tp, offset in offsets.items():
             report(kind="commit", topic=tp.topic, partition=tp.partition, end=offset)
+        await asyncio.sleep(self.slow_s)
         return await super()._commit(offsets)
 
 
@@ -181,7 +185,9 @@ def main() -> None:
     """Run the job until SIGTERM."""
     Transport.Consumer = ReportingConsumer
     report_memory()
-    run = Run(msgspec.json.decode(sys.argv[1], type=Job))
+    job = msgspec.json.decode(sys.argv[1], type=Job)
+    ReportingConsumer.slow_s = job.commit_takes_s
+    run = Run(job)
     faust.Worker(run.app, loglevel="WARN", redirect_stdouts=False, quiet=True).execute_from_commandline()
 
 

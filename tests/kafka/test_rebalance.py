@@ -33,6 +33,7 @@ async def start(kafka: str, prefix: str) -> AsyncIterator[Start]:
                 "topic": f"{prefix}metrics",
                 "records_per_poll": BATCH,
                 "linger_s": 0.03,
+                "commit_takes_s": 0.1,  # so that a rebalance finds a commit under way
                 "values": False,
             } | job
             return await run("-m", "tests.kafka.batch_worker", msgspec.json.encode(job).decode())
