@@ -11,12 +11,12 @@ from detectors.forecasting.seasonal_models import horizon_ms
 from detectors.forecasting.seasonal_state import HORIZONS, layout
 
 VERSION = 1
-MODELS = ("persistence", "seasonal-naive", "regression")
+MODELS = ("persistence", "seasonal-naive", "weekly-naive", "regression")
 ENSEMBLE = "ensemble"
 
 
 class SeasonalForecaster(Rows):
-    """A small online ensemble per series: persistence, yesterday, a regression, and models from outside.
+    """A small online ensemble per series: persistence, yesterday, last week, a regression, and models from outside.
 
     For horizons of the cadence times powers of two, up to a day, a robust recursive least squares
     regression weighs level, trend, the pattern of the hour, of the last days, of yesterday and of the

@@ -12,6 +12,7 @@ from detectors.forecasting.seasonal_models import (
     cell_of,
     forgetting,
     horizon_ms,
+    mix,
     pace,
     sane,
     spread_of,
@@ -83,6 +84,9 @@ def _learn(row: Any, k: int, slot: int, value: float) -> None:
         tilt = row.tilt[k, i] + step * (LEVELS[i] - covered)
         # Past these bounds the histogram has nothing more to give.
         row.tilt[k, i] = min(max(tilt, -0.9 * LEVELS[i]), FARTHEST_LEVEL - LEVELS[i])
+    # The ensemble's errors are those of its members as they are weighted now, not as they were then.
+    mix(row, k, row.p_centre[k, slot])
+    row.p_spread[k, slot, models - 1] = spread_of(row, k, models - 1, row.p_spreads[k, slot])
     for m in range(models):
         centre = row.p_centre[k, slot, m]
         if math.isnan(centre):

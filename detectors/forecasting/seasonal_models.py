@@ -30,6 +30,7 @@ from detectors.forecasting.seasonal_state import (
     REGRESSION,
     SHARPNESS,
     SPREADS,
+    WEEKLY,
     WEEK_CELLS,
     WEEK_MS,
 )
@@ -161,6 +162,18 @@ def _shares(row: Any, k: int, centre: F64, shares: F64) -> None:
 
 
 @njit(cache=True, nogil=True)
+def mix(row: Any, k: int, centre: F64) -> None:
+    """Write the ensemble's centre, last, from its members'."""
+    shares = np.empty(len(centre) - 1)
+    _shares(row, k, centre, shares)
+    together = 0.0
+    for m in range(len(shares)):
+        if shares[m] > 0.0:
+            together += shares[m] * centre[m]
+    centre[-1] = together
+
+
+@njit(cache=True, nogil=True)
 def sane(rise: float) -> float:
     """A rise by a model from outside, in units of scale; NaN where that model has broken down."""
     return rise if abs(rise) <= MOST_RISE else math.nan
@@ -176,18 +189,14 @@ def write_centres(row: Any, k: int, ahead_ms: float, x: F64, centre: F64) -> Non
     # Regressor 8 is the rise to yesterday's value.
     known = row.day_seen[cell_of(row.last_ms + ahead_ms, DAY_MS, DAY_CELLS)] > 0
     centre[NAIVE] = x[8] if known else math.nan
+    week = row.week_seen[cell_of(row.last_ms + ahead_ms, WEEK_MS, WEEK_CELLS)] > 0
+    centre[WEEKLY] = x[9] if week else math.nan
     rise = 0.0
     for i in range(FEATURES):
         rise += row.weights[k, i] * x[i]
     # Far ahead, what is learnt before there is a yesterday would have to be unlearnt after.
     centre[REGRESSION] = rise if math.isfinite(rise) and (known or ahead_ms <= HOUR_MS) else math.nan
-    shares = np.empty(len(centre) - 1)
-    _shares(row, k, centre, shares)
-    together = 0.0
-    for m in range(len(shares)):
-        if shares[m] > 0.0:
-            together += shares[m] * centre[m]
-    centre[-1] = together
+    mix(row, k, centre)
 
 
 @njit(cache=True, nogil=True)

@@ -10,8 +10,8 @@ SLOTS = 13  # forecasts under way per horizon; a longer horizon is tried now and
 PACE = 12
 
 # Models of the centre; more may follow from outside, the ensemble is the last.
-PERSISTENCE, NAIVE, REGRESSION = 0, 1, 2
-NATIVE = 3
+PERSISTENCE, NAIVE, WEEKLY, REGRESSION = 0, 1, 2, 3
+NATIVE = 4
 FEATURES = 10  # of the regression
 SPREADS = 5  # regressors of the spread
 CELLS = 64  # of the histogram of standardised errors
@@ -23,7 +23,7 @@ HOUR_CELLS, DAY_CELLS, WEEK_CELLS, ERROR_CELLS = 60, 288, 672, 24
 HOUR_MS, WEEK_MS = 3_600_000.0, 7 * DAY_MS
 
 # Memories in days of tries, within bounds in tries.
-REGRESSION_DAYS, SPREAD_DAYS, HISTOGRAM_DAYS, LOSS_DAYS = 10.0, 10.0, 10.0, 2.0
+REGRESSION_DAYS, SPREAD_DAYS, HISTOGRAM_DAYS, LOSS_DAYS = 10.0, 3.0, 3.0, 7.0
 LEAST_MEMORY, MOST_MEMORY = 40.0, 3000.0
 PRIOR_ERRORS = 20.0  # tries' worth of logistic errors in each histogram
 HUBER = 4.0

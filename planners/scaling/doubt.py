@@ -8,6 +8,7 @@ from planners.scaling.values import LoadForecast, Observation, ScalePolicy
 ABSURD = 1e6  # times the load or one replica's capacity
 LATE_STARTUPS = 2.0
 LATE_S = 60.0
+LEAST_SKILL = -0.1  # persistence is calibrated too, so a tie is no reason to give up the forecast
 
 
 def doubt(policy: ScalePolicy, observation: Observation, forecast: LoadForecast | None) -> str | None:
@@ -25,7 +26,7 @@ def _unfit(forecast: LoadForecast, observation: Observation, policy: ScalePolicy
         return f"the forecast is {age_s:g} s old"
     if forecast.skill is None:
         return "too little history"
-    if forecast.skill < 0.0:
+    if forecast.skill < LEAST_SKILL:
         return f"forecasts have lately been worse than persistence (skill {forecast.skill:.2f})"
     return None
 

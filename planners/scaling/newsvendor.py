@@ -24,7 +24,8 @@ def newsvendor(
         price * n + penalty * E[(X - n)+] + breach * P(X > n).
 
     A replica asked for now cannot serve before the start-up time is over, so the count asked for is that
-    of the load then; of the replicas there are, as many are kept as the peak until then needs.
+    of the load then; of the replicas there are, as many are kept as the peak until then needs. The count
+    is never below what the present load needs.
 
     Falls back to the reactive rule, and says so, where the forecast is missing, not finite, late,
     absurd, without history, or has lately been worse than persistence.
@@ -46,7 +47,9 @@ def newsvendor(
     previous = current_replicas(policy, state, observation)
     asked = cheapest(policy, ahead, breach)
     kept = min(cheapest(policy, peak, breach), previous)
-    wanted = max(asked, kept)
+    # A load that is here may stay, however surely the forecast has it gone: a step looks like a spike.
+    present = math.ceil(min(max(demand(policy, observation), 0.0) / policy.capacity, 1e9) - 1e-9)
+    wanted = max(asked, kept, present)
     served = 1.0 - ahead.beyond(wanted)
     then = f"in {policy.startup_s:g} s"
     reasons = [
@@ -57,8 +60,9 @@ def newsvendor(
     ]
     if waiting > 0.0:
         reasons.append(f"backlog of {observation.backlog:.6g} adds {waiting:.6g} to be drained in time")
-    if kept > asked:
-        reasons.append(f"{asked} would do then; {kept} are kept for the peak before")
+    if max(kept, present) > asked:
+        why = "kept for the peak before" if kept >= present else "asked for by the load now"
+        reasons.append(f"{asked} would do then; {wanted} are {why}")
     return settle(
         policy, state, observation, wanted, rule="newsvendor", reasons=tuple(reasons), quantile=served
     )
