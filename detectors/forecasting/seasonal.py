@@ -16,7 +16,7 @@ ENSEMBLE = "ensemble"
 
 
 class SeasonalForecaster(Rows):
-    """A small online ensemble per series: persistence, yesterday, last week, a regression, and models from outside.
+    """An online ensemble per series: persistence, yesterday, last week, a regression, models from outside.
 
     For horizons of the cadence times powers of two, up to a day, a robust recursive least squares
     regression weighs level, trend, the pattern of the hour, of the last days, of yesterday and of the

@@ -30,9 +30,9 @@ from detectors.forecasting.seasonal_state import (
     REGRESSION,
     SHARPNESS,
     SPREADS,
-    WEEKLY,
     WEEK_CELLS,
     WEEK_MS,
+    WEEKLY,
 )
 
 

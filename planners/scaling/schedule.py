@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -22,11 +22,13 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     asked for at the start serve a start-up time later, so the planner asks that much ahead.
     """
 
-    start: str
-    end: str
-    min: int
-    days: tuple[Day, ...] = DAYS
-    timezone: str = "UTC"
+    start: Annotated[str, msgspec.Meta(description="local time from which it holds, such as 08:00")]
+    end: Annotated[
+        str, msgspec.Meta(description="local time until which it holds; the next day's if earlier")
+    ]
+    min: Annotated[int, msgspec.Meta(description="fewest replicas meanwhile")]
+    days: Annotated[tuple[Day, ...], msgspec.Meta(description="days on which it starts, mon to sun")] = DAYS
+    timezone: Annotated[str, msgspec.Meta(description="name of the time zone")] = "UTC"
 
     def __post_init__(self) -> None:
         for name in ("start", "end"):

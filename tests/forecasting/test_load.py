@@ -20,7 +20,14 @@ def test_a_river_member_takes_part() -> None:
     alone, joined = LoadForecaster(), LoadForecaster(HOLT)
     for forecaster in (alone, joined):
         ramp(forecaster, 500)
-    assert joined.models == ("persistence", "seasonal-naive", "weekly-naive", "regression", "holt", "ensemble")
+    assert joined.models == (
+        "persistence",
+        "seasonal-naive",
+        "weekly-naive",
+        "regression",
+        "holt",
+        "ensemble",
+    )
     losses = joined.losses()
     holt = joined.models.index("holt")
     assert losses[3, holt] < losses[3, 0]  # eight minutes up a ramp: better than persistence
