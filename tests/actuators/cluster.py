@@ -96,5 +96,5 @@ async def revision_of(client: AsyncClient, namespace: str, release: str) -> None
 async def until(condition: Callable[[], Awaitable[bool]], within_s: float = 60.0) -> None:
     """Return when another process has brought `condition` about."""
     async with asyncio.timeout(within_s):
-        while not await condition():  # noqa: ASYNC110 - another process does not set our events
+        while not await condition():
             await asyncio.sleep(0.05)

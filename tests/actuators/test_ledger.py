@@ -177,7 +177,7 @@ async def interrupted(ledger: RedisLedger, command: Command) -> None:
     assert (await claim(ledger, command, holder="dead", lease_ms=1)).state == "granted"
     probe = scale(10**6, id=f"probe-{command.id}", target=command.target)  # expired below: it leaves no trace
     # The lease lapses by the server's own clock.
-    while (await claim(ledger, probe, holder="probe", now=NEVER)).state == "busy":  # noqa: ASYNC110
+    while (await claim(ledger, probe, holder="probe", now=NEVER)).state == "busy":
         await asyncio.sleep(0)
 
 

@@ -332,7 +332,7 @@ def _container() -> Iterator[str]:
 
 async def _until_serving(address: str, patience_s: float = 60.0) -> None:
     async with asyncio.timeout(patience_s):
-        while not await serves(address):  # noqa: ASYNC110 - the broker is another process
+        while not await serves(address):
             await asyncio.sleep(0.2)
 
 

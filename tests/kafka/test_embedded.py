@@ -80,7 +80,7 @@ async def test_a_killed_parent_takes_the_broker_along() -> None:
     parent.wait()
     parent.stdout.close()
     async with asyncio.timeout(10):
-        while _alive(pid):  # noqa: ASYNC110 - another process
+        while _alive(pid):
             await asyncio.sleep(0.02)
 
 
