@@ -36,22 +36,24 @@ def normal_series(seed: int = 0) -> Iterator[NormalSeries]:
 
 
 def _values(kind: str, rng: np.random.Generator, day: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`day` is the sine of the time of day."""
     count = len(day)
+    noise = rng.normal(0.0, 1.0, count)
     match kind:
         case "gaussian":
-            values = rng.normal(0.0, 1.0, count)
+            values = noise
         case "daily":
-            values = 10.0 + 5.0 * day + rng.normal(0.0, 1.0, count)
+            values = 10.0 + 5.0 * day + noise
         case "counts":
             values = rng.poisson(5.0 + 4.0 * day).astype(np.float64)
         case "log-normal":
-            values = rng.lognormal(0.0, 0.7, count)
+            values = np.exp(0.7 * noise)
         case "heavy":
             values = rng.standard_t(3, count)
         case "wandering":
             values = np.zeros(count)
-            for i, noise in enumerate(rng.normal(0.0, 1.0, count - 1)):
-                values[i + 1] = 0.9 * values[i] + noise
+            for i in range(1, count):
+                values[i] = 0.9 * values[i - 1] + noise[i]
         case "sparse":
             values = np.where(rng.random(count) < 0.02, rng.poisson(3.0, count), 0).astype(np.float64)
         case _:
