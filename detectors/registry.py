@@ -1,7 +1,9 @@
 """Detectors by name, as the configuration asks for them."""
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from detectors.ewma_z import ewma_z_bank
 from detectors.port import Bank, UnknownDetectorError
@@ -35,8 +37,8 @@ def make_bank(
     """A fresh bank of `model`, calibrated to an alarm rate.
 
     `model` is a name of `known_models`, or a River anomaly or drift detector by its dotted name
-    ("river.anomaly.HalfSpaceTrees"), whose state needs `key` to be dumped and loaded. `params` are
-    the model's own keyword parameters.
+    ("river.anomaly.HalfSpaceTrees"), whose state needs `key` to be dumped and loaded, or a factory of
+    your own as "module:function". `params` are the model's own keyword parameters.
 
     Raises:
         UnknownDetectorError: no such model or parameter; the text lists the known ones.
@@ -48,13 +50,25 @@ def make_bank(
         )
     if model.startswith(RIVER_PREFIXES):
         return river_bank(model, params or {}, alarms_per_series_day=alarms_per_series_day, key=key)
-    if model not in _NATIVE:
-        known = ", ".join(known_models())
-        raise UnknownDetectorError(f"unknown detector {model!r}: known are {known}")
-    build = _NATIVE[model]
+    build = _NATIVE.get(model) or _own(model)
     given = dict(params or {})
     accepted = [name for name in inspect.signature(build).parameters if name != "alarms_per_series_day"]
     if unknown := sorted(set(given) - set(accepted)):
         takes = ", ".join(accepted) or "none"
         raise UnknownDetectorError(f"{model} has no parameter {unknown[0]!r}: it takes {takes}")
     return build(alarms_per_series_day=alarms_per_series_day, **given)
+
+
+def _own(model: str) -> Callable[..., Bank]:
+    """The factory that "module:function" names."""
+    module, colon, function = model.partition(":")
+    if not colon:
+        known = ", ".join(known_models())
+        raise UnknownDetectorError(f"unknown detector {model!r}: known are {known}, or module:function")
+    try:
+        build = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UnknownDetectorError(f"detector {model!r} cannot be imported: {error}") from error
+    if not callable(build):
+        raise UnknownDetectorError(f"detector {model!r} is not a function that makes a bank")
+    return cast(Callable[..., Bank], build)

@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.ingest import Decoder, Limits, SeriesIndex
-from streams.ingest.record_set import RawRecord, RecordSet, is_readable, offsets_of, read_batches
+from streams.ingest.record_set import (
+    PORTION_BYTES,
+    RawRecord,
+    RecordSet,
+    is_readable,
+    offsets_of,
+    read_batches,
+)
 from tests.ingest.batches import PARTITION, TOPIC, Entry, batch, read_by_aiokafka, set_attributes
 from tests.ingest.records import NOW, records
 
@@ -44,7 +51,9 @@ def fetched(parts: list[tuple[list[Entry], int, int, int]], base: int = 1000) ->
 
 
 def read(data: bytes, first: int = 0, *, check_crcs: bool = True) -> tuple[RecordSet, int]:
-    return read_batches(TOPIC, PARTITION, data, first, check_crcs=check_crcs)
+    got, end, rest = read_batches(TOPIC, PARTITION, data, first, check_crcs=check_crcs)
+    assert not len(rest)
+    return got, end
 
 
 @given(batches, st.integers(0, 9), st.integers(0, 40))
@@ -64,6 +73,35 @@ def test_records_are_those_that_aiokafka_reads(
     assert got.offsets.tolist() == [r.offset for r in expected]
     assert offsets_of(got).tolist() == offsets_of(expected).tolist()
     assert end == max(first, following)
+
+
+@given(batches, st.integers(0, 9), st.integers(1, 12), st.sampled_from([1, 20, 1 << 20]))
+def test_portions_are_whole_batches_and_make_up_the_whole(
+    parts: list[tuple[list[Entry], int, int, int]], into: int, records: int, size: int
+) -> None:
+    first = 995 + min(into, 4 + parts[0][3] + len(parts[0][0])) if parts else 995
+    whole, end = read(fetched(parts), first)
+    got: list[RawRecord] = []
+    following, rest = first, fetched(parts)
+    while len(rest):
+        portion, following, rest = read_batches(
+            TOPIC, PARTITION, rest, following, check_crcs=True, records=records, size=size
+        )
+        assert len(portion) < records + max((len(some) for some, *_ in parts), default=0)
+        assert len(portion) == 0 or following > portion[-1].offset
+        got += portion
+    assert (got, following) == (list(whole), end)
+
+
+def test_a_portion_is_bounded_in_bytes() -> None:
+    large: Entry = (NOW, None, b"x" * (PORTION_BYTES // 4), [])
+    rest: bytes | memoryview = fetched([([large], LZ4, 0, 0)] * 9)
+    sizes = []
+    following = 0
+    while len(rest):
+        got, following, rest = read_batches(TOPIC, PARTITION, rest, following, check_crcs=True, records=1000)
+        sizes.append(len(got))
+    assert sizes == [4, 4, 1]
 
 
 def test_control_batches_are_passed_over_but_move_the_position() -> None:

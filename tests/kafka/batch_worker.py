@@ -35,7 +35,6 @@ class Job(msgspec.Struct, forbid_unknown_fields=True):
     broker: str
     group: str
     topic: str
-    raw: bool = True
     records_per_poll: int = 8192
     stall_at: int | None = None
     late_s: float | None = None
@@ -97,7 +96,7 @@ class Run:
         self.events: list[Any] = []
         self.ends: dict[TP, int] = {}
         self.transport.records_per_poll = job.records_per_poll
-        app.agent(batch_topic(app, job.topic, raw=job.raw))(self.agent)
+        app.agent(batch_topic(app, job.topic))(self.agent)
         app.task(self.obey)
         if job.late_s is not None and job.late_s >= 0:
             self.transport.release = self.acknowledge

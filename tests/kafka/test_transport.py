@@ -52,15 +52,14 @@ def processed(*workers: Process) -> list[tuple[int, int]]:
     ]
 
 
-@pytest.mark.parametrize("raw", [True, False])
 async def test_batches_carry_whole_records_and_the_group_generation(
-    start: Start, kafka: str, prefix: str, *, raw: bool
+    start: Start, kafka: str, prefix: str
 ) -> None:
     """Without the generation on the message the stream drops every batch in silence."""
     topic = f"{prefix}metrics"
     await create_topics(kafka, NewTopic(topic, 1, 1))
     await write(kafka, topic, 25)
-    worker = await start(raw=raw, records_per_poll=10)
+    worker = await start(records_per_poll=10)
     lines = await worker.says(3, kind="done")
     assert [line["offsets"] for line in lines] == [[*range(10)], [*range(10, 20)], [*range(20, 25)]]
     assert [value for line in lines for value in line["values"]] == [str(value) for value in range(25)]
@@ -129,17 +128,14 @@ async def test_late_acknowledgements_never_pass_a_batch_that_has_none(
     assert processed(second) == [(0, offset) for offset in range(50, 60)]
 
 
-@pytest.mark.parametrize("raw", [True, False])
-async def test_it_starts_in_the_middle_of_a_record_batch(
-    start: Start, kafka: str, prefix: str, *, raw: bool
-) -> None:
+async def test_it_starts_in_the_middle_of_a_record_batch(start: Start, kafka: str, prefix: str) -> None:
     """The broker sends whole record batches; what lies before the committed offset was processed already."""
     topic, group = f"{prefix}metrics", f"{prefix}group"
     await create_topics(kafka, NewTopic(topic, 1, 1))
     await write(kafka, topic, 20)
     async with AIOKafkaConsumer(topic, bootstrap_servers=kafka, group_id=group) as consumer:
         await consumer.commit({TopicPartition(topic, 0): 4})
-    worker = await start(raw=raw)
+    worker = await start()
     await worker.says(kind="commit", end=20)
     assert processed(worker) == [(0, offset) for offset in range(4, 20)]
 
