@@ -1,8 +1,8 @@
 """Forecasts of recorded loads: pinball loss of each model per horizon, and the ensemble's coverage.
 
-`python -m bench.forecasting [--json FILE]` follows each trace of the shared data from its first row; after two
-days every seventh row is forecast. Losses are means over the levels 0.5, 0.9 and 0.99, relative to the trace's
-mean; figures over traces are geometric means. Data is read from ../shared, or from TIDEGATE_DATA.
+`python -m bench.forecasting [--json FILE]` follows each trace of the shared data from its first row; after
+two days every seventh row is forecast. Losses are means over the levels 0.5, 0.9 and 0.99, relative to the
+trace's mean; figures over traces are geometric means. Data is read from ../shared, or from TIDEGATE_DATA.
 """
 
 import argparse
