@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 from faust.streams import Stream
@@ -50,7 +50,7 @@ class Hands:
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def run(self, stream: Stream[list[Record]]) -> None:
+    async def run(self, stream: Stream[Sequence[Record]]) -> None:
         """The agent: start on each batch of the stream, for ever."""
         async for event in stream.noack().events():
             await self._room.acquire()
@@ -64,7 +64,7 @@ class Hands:
 
     async def _batch(self, event: EventT[Any]) -> None:
         try:
-            await asyncio.gather(*(self._record(record) for record in cast(list[Record], event.value)))
+            await asyncio.gather(*(self._record(record) for record in cast(Sequence[Record], event.value)))
         except Exception as error:
             # Not acknowledged: the commands come again to the next worker that has the partition.
             await self._crash(error)

@@ -14,7 +14,7 @@ from schemas import Alert, Anomaly, Evidence, Signal
 from streams.alerts import QUIET, AlertBook, Transition, fingerprint
 from streams.alerts import ROW as ALERT_ROW
 from streams.config import AlertConfig
-from streams.ingest import NEVER, Decoder, Limits, SeriesIndex, admit, dead_letter
+from streams.ingest import NEVER, Decoder, Limits, SeriesIndex, admit, dead_letter, offsets_of
 from streams.ingest.labels import parse_key
 from streams.output import Output, output
 from streams.partition import COLD, Recall
@@ -114,7 +114,7 @@ class DetectPartition:
     def process(self, records: Sequence[Record], now_ms: int) -> list[Output]:
         """Learn from `records` (of this partition, ascending offsets); return what they lead to."""
         if records and records[0].offset <= self._offset:  # a rebalance went back to what was committed
-            records = [record for record in records if record.offset > self._offset]
+            records = records[int(np.searchsorted(offsets_of(records), self._offset, side="right")) :]
         batch = self._decoder.decode(records, now_ms)
         outputs = [
             output("dead-letters", records[r.record].topic, dead_letter(records[r.record], r.reason))
@@ -128,7 +128,7 @@ class DetectPartition:
         columns = batch.columns
         row, time, value, record = columns.row, columns.time, columns.value, columns.record
         if self._learnt is not None and len(row):
-            offsets = np.fromiter((r.offset for r in records), np.int64, len(records))
+            offsets = offsets_of(records)
             fresh = offsets[record] > self._learnt[row]
             self.counts.replayed += int(len(fresh) - fresh.sum())
             row, time, value, record = row[fresh], time[fresh], value[fresh], record[fresh]

@@ -72,12 +72,12 @@ class Stage:
         """The states that this worker holds now, by partition."""
         return {number: held.state for number, held in self._held.items()}
 
-    async def run(self, stream: Stream[list[Record]]) -> None:
+    async def run(self, stream: Stream[Sequence[Record]]) -> None:
         """The agent: take each batch of the stream, for ever."""
         async for event in stream.noack().events():
             message = event.message
             assert isinstance(message, BatchMessage)  # noqa: S101
-            await self._take(message, cast(list[Record], event.value))
+            await self._take(message, cast(Sequence[Record], event.value))
 
     async def _take(self, message: BatchMessage, records: Sequence[Record]) -> None:
         if message.generation_id is not None and message.generation_id <= self._released:

@@ -1,13 +1,13 @@
 """The batch transport: Faust gets one event per poll and partition instead of one per record.
 
 Faust's price is paid per event, so topics that carry samples are delivered in batches: the agent's
-event holds the list of raw records of one poll. All other topics keep one event per record.
+event holds the raw records of one poll. All other topics keep one event per record.
 """
 
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -23,7 +23,7 @@ from faust.types import TP, AppT, ConsumerMessage, Message
 from faust.types.topics import TopicT
 from faust.types.transports import TPorTopicSet
 
-from streams.raw_records import read_batches
+from streams.ingest.fetching import deliver_record_sets
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class _Range:
 
 
 class BatchMessage(ConsumerMessage):
-    """One poll's records of one partition; its `value` is the list of records.
+    """One poll's records of one partition; its `value` is the sequence of records.
 
     Its acknowledgement lives in the consumer's range, so that it covers all offsets of the batch, and
     an acknowledgement that arrives after a rebalance touches nothing of the next assignment.
@@ -80,7 +80,7 @@ class BatchMessage(ConsumerMessage):
 
     __slots__ = ("range",)
 
-    def __init__(self, tp: TP, records: list[Record], delivered: _Range, generation_id: int) -> None:
+    def __init__(self, tp: TP, records: Sequence[Record], delivered: _Range, generation_id: int) -> None:
         self.range = delivered
         last = records[-1]
         super().__init__(
@@ -122,7 +122,7 @@ class BatchMessage(ConsumerMessage):
 
 
 class _Batches(faust.Schema[Any, Any]):
-    """Hands the list of records to the agent as it is: no codec, no copy."""
+    """Hands the records to the agent as it is: no codec, no copy."""
 
     def loads_key(self, app: AppT, message: Message, **_: Any) -> Any:
         return None
@@ -131,15 +131,12 @@ class _Batches(faust.Schema[Any, Any]):
         return message.value
 
 
-def batch_topic(
-    app: AppT, name: str, *, raw: bool = False, buffered: int = BUFFERED_BATCHES, **options: Any
-) -> TopicT:
+def batch_topic(app: AppT, name: str, *, buffered: int = BUFFERED_BATCHES, **options: Any) -> TopicT:
     """Declare topic `name` of `app` as delivered in batches; `options` are those of `app.topic`.
 
-    An agent on it receives a list, never empty, ascending in offset, of one partition's records: aiokafka's
-    `ConsumerRecord`s, or where `raw` the bare `Record`s of its parser, which cost half as much to read but
-    do not know their topic and partition (`event.message.tp` does). `event.message` is a `BatchMessage`.
-    At most `buffered` batches wait before the agent.
+    An agent on it receives a sequence, never empty, ascending in offset, of one partition's records: a
+    `RecordSet`, or a list of aiokafka's records where they are in an old format or of transactions.
+    `event.message` is a `BatchMessage`. At most `buffered` batches wait before the agent.
 
     Raises:
         TypeError: the app's broker URL does not have the scheme `tidegate://`.
@@ -151,14 +148,12 @@ def batch_topic(
             f"the app's broker is {app.conf.broker!r}"
         )
     transport.batch_topics.add(name)
-    if raw:
-        transport.raw_topics.add(name)
     topic = app.topic(name, schema=_Batches(), **options)
     topic.maxsize = buffered  # the parameter of this name is dropped by Faust
     return topic
 
 
-class _Fetched(dict[TP, list[Any]]):
+class _Fetched(dict[TP, Any]):
     """Records of one poll, and the group generation that they were fetched in."""
 
     generation: int = -1
@@ -178,11 +173,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         """Start the consumer, reading batch topics in batches."""
         await super().on_start()
         transport = cast(Transport, self.transport)
-        self._in_batches = read_batches(
-            self._ensure_consumer(),
-            raw=transport.raw_topics,
-            batched=transport.batch_topics,
-            records=transport.records_per_poll,
+        self._in_batches = deliver_record_sets(
+            self._ensure_consumer(), transport.batch_topics, records=transport.records_per_poll
         )
 
     async def _fetch_records(
@@ -284,7 +276,7 @@ class Consumer(driver.Consumer):
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
         return True
 
-    def _to_batch(self, tp: TP, records: list[Record], generation: int) -> BatchMessage:
+    def _to_batch(self, tp: TP, records: Sequence[Record], generation: int) -> BatchMessage:
         delivered = _Range(records[0].offset, records[-1].offset + 1)
         self._delivered.setdefault(tp, deque()).append(delivered)
         return BatchMessage(tp, records, delivered, generation)
@@ -393,7 +385,7 @@ class Consumer(driver.Consumer):
 class Transport(driver.Transport):
     """Kafka through aiokafka, some topics in batches; registered as the URL scheme `tidegate://`.
 
-    `batch_topics` and `raw_topics` are filled by `batch_topic`. `release` is awaited before partitions
+    `batch_topics` is filled by `batch_topic`. `release` is awaited before partitions
     are given up (a rebalance, a stop): it waits for the batches that are being processed, writes state,
     and acknowledges; what is unacknowledged after it is delivered to the next owner. It may be awaited
     twice at a stop.
@@ -404,7 +396,6 @@ class Transport(driver.Transport):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.batch_topics: set[str] = set()
-        self.raw_topics: set[str] = set()
         self.records_per_poll = RECORDS_PER_POLL
         self.release: Callable[[], Awaitable[None]] | None = None
 

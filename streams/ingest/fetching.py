@@ -12,6 +12,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, FetchResult
+from aiokafka.errors import KafkaError
 
 from streams.ingest.record_set import RecordSet, is_readable, read_batches
 
@@ -19,9 +20,12 @@ _FETCH = 1
 """Kafka's API key of fetch requests."""
 
 
-def deliver_record_sets(consumer: AIOKafkaConsumer, topics: Container[str]) -> bool:
+def deliver_record_sets(
+    consumer: AIOKafkaConsumer, topics: Container[str], *, records: int | None = None
+) -> bool:
     """Let `getmany` of a started consumer return a `RecordSet` for each partition of `topics` from now on.
 
+    With `records`, a set has whole record batches until about so many records or `PORTION_BYTES` are in it.
     Call it in the consumer's event loop; `topics` may change later. Returns False, and changes nothing, for a
     consumer that reads committed records only: leaving out aborted transactions is aiokafka's. What is in an
     older message format is delivered as aiokafka's own records, too.
@@ -31,7 +35,7 @@ def deliver_record_sets(consumer: AIOKafkaConsumer, topics: Container[str]) -> b
         return False
     arrived: dict[TopicPartition, bytes] = {}
     fetcher._client = _Client(fetcher._client, topics, arrived)
-    fetcher._records = _Buffer(fetcher._records, arrived, fetcher._check_crcs)
+    fetcher._records = _Buffer(fetcher._records, arrived, fetcher._check_crcs, records)
     return True
 
 
@@ -59,28 +63,34 @@ class _Client:
 class _Buffer(OrderedDict[TopicPartition, Any]):
     """The fetcher's results by partition; one of noted bytes is made to read them as a `RecordSet`."""
 
-    def __init__(self, held: Any, arrived: dict[TopicPartition, bytes], check_crcs: bool) -> None:
+    def __init__(
+        self, held: Any, arrived: dict[TopicPartition, bytes], check_crcs: bool, records: int | None
+    ) -> None:
         self._arrived = arrived
         self._check_crcs = check_crcs
+        self._portion = records
         super().__init__(held)
 
     def __setitem__(self, tp: TopicPartition, result: Any) -> None:
         batches = self._arrived.pop(tp, None)
         if batches and type(result) is FetchResult and is_readable(batches):
-            _Reading(tp, result, batches, self._check_crcs)
+            _Reading(tp, result, batches, self._check_crcs, self._portion)
         super().__setitem__(tp, result)
 
 
 class _Reading:
     """Stands in a `FetchResult` for aiokafka's iterator over records, and for the loop that drains it."""
 
-    def __init__(self, tp: TopicPartition, result: Any, batches: bytes, check_crcs: bool) -> None:
+    def __init__(
+        self, tp: TopicPartition, result: Any, batches: bytes, check_crcs: bool, portion: int | None
+    ) -> None:
         self.next_fetch_offset: int = result._partition_records.next_fetch_offset
         self._tp = tp
         self._result = result
-        self._batches = batches
+        self._batches: bytes | memoryview = batches
         self._check_crcs = check_crcs
-        self._records: RecordSet | None = None
+        self._portion = portion
+        self._records: RecordSet | None = None  # read, and not all taken yet
         self._end = self.next_fetch_offset
         result._partition_records = self
         result.getall = self.take
@@ -90,15 +100,25 @@ class _Reading:
         result = self._result
         if not result.check_assignment(self._tp) or not result.has_more():
             return []
-        if self._records is None:
-            self._records, self._end = read_batches(
-                *self._tp, self._batches, self.next_fetch_offset, check_crcs=self._check_crcs
-            )
-            self._batches = b""
-        taken = self._records[:max_records]
-        self._records = self._records[len(taken) :]
-        self.next_fetch_offset = int(taken.offsets[-1]) + 1 if len(self._records) else self._end
+        held = self._records if self._records is not None else self._read()
+        taken, left = held[:max_records], held[len(held) if max_records is None else max_records :]
+        self._records = left if len(left) else None
+        self.next_fetch_offset = int(taken.offsets[-1]) + 1 if len(left) else self._end
         result._update_position()
-        if not len(self._records):
+        if not len(left) and not len(self._batches):
             result._partition_records = None
         return taken
+
+    def _read(self) -> RecordSet:
+        try:
+            held, self._end, self._batches = read_batches(
+                *self._tp,
+                self._batches,
+                self.next_fetch_offset,
+                check_crcs=self._check_crcs,
+                records=self._portion,
+            )
+        except KafkaError:
+            self.next_fetch_offset = -1  # not the position, so the rest is dropped and fetched again
+            raise
+        return held

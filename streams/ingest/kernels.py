@@ -25,7 +25,7 @@ def compile_kernels() -> None:
     records = [_Record(b'{"metric":"%s","ts":0,"value":0}' % name) for name in (b"a", b"b")]
     for _ in range(2):
         batch = decoder.decode(records, 0)
-    decoder.decode(read_batches("", 0, b"", 0, check_crcs=False)[0], 0)
+    decoder.decode(read_batches("", 0, b"", 0, check_crcs=False).records, 0)
     admit(batch.columns.row, batch.columns.time, batch.columns.value, np.full(2, NEVER))
     index = SeriesIndex()
     index.restore((row, str(row)) for row in range(1000))

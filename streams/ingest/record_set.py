@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import numpy as np
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
@@ -24,6 +24,9 @@ _CRC_START = 21
 _CODECS = {1: gzip_decode, 2: snappy_decode, 3: lz4_decode, 4: zstd_decode}
 _LOG_APPEND_TIME, _CONTROL = 0x08, 0x20
 _NULL = -1
+PORTION_BYTES = 8 << 20
+"""About this many bytes of records in one portion: bounds memory where records are large or compress well."""
+
 _LEAST = 7  # bytes of a record without key and value
 
 _OFFSET, _TIMESTAMP, _KEY, _KEY_END, _VALUE, _VALUE_END, _HEADERS = range(7)
@@ -127,26 +130,46 @@ def is_readable(fetched: bytes) -> bool:
     return all(fetched[start + _MAGIC_AT] == 2 for start, _ in _batches(fetched))
 
 
-def read_batches(
-    topic: str, partition: int, fetched: bytes, first: int, *, check_crcs: bool
-) -> tuple[RecordSet, int]:
-    """The records from offset `first` on in a partition's part of a fetch response, and where to go on.
+class Portion(NamedTuple):
+    """Some records of a fetch response: the offset to go on from, and what of the response is left."""
 
-    A batch that the response cuts off at its end is left for the next one. Control batches are passed over;
-    batches of aborted transactions are not, so this is for consumers that read uncommitted records.
+    records: RecordSet
+    following: int
+    rest: bytes | memoryview
+
+
+def read_batches(
+    topic: str,
+    partition: int,
+    fetched: bytes | memoryview,
+    first: int,
+    *,
+    check_crcs: bool,
+    records: int | None = None,
+    size: int = PORTION_BYTES,
+) -> Portion:
+    """The records from offset `first` on in a partition's part of a fetch response.
+
+    Whole batches are read until `records` records or `size` bytes are there; without `records`, all. A batch
+    that the response cuts off at its end is left for the next one. Control batches are passed over; batches
+    of aborted transactions are not, so this is for consumers that read uncommitted records.
 
     Raises:
         CorruptRecordException: a checksum or a length is wrong.
         UnsupportedCodecError: the compression is not one of gzip, snappy, lz4 and zstd.
     """
     heads, parts = [], []
-    size, following = 0, first
+    held, following = 0, first
+    taken, rest = 0, fetched[:0]
     for start, end in _batches(fetched):
+        if records is not None and (taken >= records or held >= size):
+            rest = memoryview(fetched)[start:]
+            break
         base, _, _, _, crc, attributes, last, first_time, highest_time, _, _, _, count = _HEAD.unpack_from(
             fetched, start
         )
         where = f"the batch at offset {base} of {topic}-{partition}"
-        if check_crcs and calc_crc32c(fetched[start + _CRC_START : end]) != crc:
+        if check_crcs and calc_crc32c(bytes(fetched[start + _CRC_START : end])) != crc:
             raise CorruptRecordException(f"Invalid CRC - {where}")
         following = base + last + 1
         if attributes & _CONTROL or count <= 0:
@@ -155,9 +178,10 @@ def read_batches(
         time = highest_time if attributes & _LOG_APPEND_TIME else first_time
         if count * _LEAST > len(part):
             raise CorruptRecordException(f"{count} records do not fit {len(part)} bytes - {where}")
-        heads.append((size, size + len(part), base, time, not attributes & _LOG_APPEND_TIME, count))
+        heads.append((held, held + len(part), base, time, not attributes & _LOG_APPEND_TIME, count))
         parts.append(part)
-        size += len(part)
+        held += len(part)
+        taken += count - max(0, min(first - base, count))  # of a compacted batch an estimate
     data = np.frombuffer(b"".join([*parts, bytes(PADDING)]), dtype=np.uint8)
     table = np.array(heads, dtype=np.int64).reshape(-1, 6)
     fields = np.empty((_FIELDS, int(table[:, 5].sum())), dtype=np.int64)
@@ -166,10 +190,10 @@ def read_batches(
         raise CorruptRecordException(
             f"A record's length is wrong in {topic}-{partition} from offset {first} on"
         )
-    return RecordSet(topic, partition, data, fields[:, :found]), max(first, following)
+    return Portion(RecordSet(topic, partition, data, fields[:, :found]), max(first, following), rest)
 
 
-def _batches(fetched: bytes) -> Iterator[tuple[int, int]]:
+def _batches(fetched: bytes | memoryview) -> Iterator[tuple[int, int]]:
     start = 0
     while start + _HEAD.size <= len(fetched):
         end = start + _LENGTH_END + int.from_bytes(fetched[start + 8 : start + 12], "big", signed=True)
