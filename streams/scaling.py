@@ -194,6 +194,8 @@ class TargetScaler:
         """
         if self._last_ms is not None and ts_ms <= self._last_ms:
             return None, None
+        ts_ms, load, backlog = int(ts_ms), float(load), float(backlog)  # NumPy's scalars cannot be stored
+        replicas = None if replicas is None else int(replicas)
         self._last_ms = ts_ms
         self._time[0], self._value[0] = ts_ms, load
         self._peak.update(_ROW, self._time, self._value)

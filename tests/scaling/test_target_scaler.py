@@ -80,6 +80,13 @@ def test_goes_on_from_its_bytes(config: ScaleConfig) -> None:
         TargetScaler.from_bytes(config, b"nonsense")
 
 
+def test_numpy_scalars_are_taken() -> None:
+    scaler = TargetScaler(CONFIG)
+    for minute in range(5):
+        scaler.observe(np.int64(START_MS + minute * MINUTE_MS), LOAD[minute], np.int64(3), np.float64(0.0))
+    assert TargetScaler.from_bytes(CONFIG, scaler.to_bytes()).to_bytes() == scaler.to_bytes()
+
+
 def test_state_does_not_grow() -> None:
     scaler = TargetScaler(CONFIG)
     feed(scaler, 0, DAY)
