@@ -1,8 +1,8 @@
 """How well the detectors detect: NAB, operational metrics, calibration, and cost per sample.
 
-`python -m bench.detection [--json FILE] [--model NAME ...]` prints the tables of docs/detection.md. Data and
-scorers are read from ../shared beside the project, or from the folder that TIDEGATE_DATA names; what is
-absent there is skipped with a line that says so.
+`python -m bench.detection [--json FILE] [--model NAME ...] [--rates RATE ...]` prints the tables of
+docs/detection.md. Data and scorers are read from ../shared beside the project, or from the folder that
+TIDEGATE_DATA names; what is absent there is skipped with a line that says so.
 """
 
 import argparse
@@ -189,6 +189,18 @@ def print_calibration(results: Mapping[str, Any]) -> None:
             print(f"  {group:<22}" + "".join(f"{ratios[group]:>12.2f}" for ratios in by_rate.values()))
 
 
+def print_rates(rates: Sequence[float]) -> dict[str, Any]:
+    """What the asked rate buys on the operational metrics, for the default model."""
+    print("\nRecall against the asked rate (cloud-monitoring, tidegate)")
+    answer = {}
+    for rate in rates:
+        found = operations("tidegate", rate)["all"]
+        answer[f"{rate:.3g}"] = found
+        given = found["false_alarms_per_day"]
+        print(f"asked {rate:.3g} a day: recall {found['recall']:.3f}, false alarms {given:.3f} a day")
+    return answer
+
+
 def print_cost(results: Mapping[str, Any]) -> None:
     print("\nCost: ns per sample on one core; state per series")
     for model, cost in results.items():
@@ -230,8 +242,9 @@ def main() -> int:
     )
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--model", nargs="+", default=["tidegate", "ewma-z"], help="registered detectors")
+    parser.add_argument("--rates", nargs="+", type=float, help="only recall against these asked rates")
     options = parser.parse_args()
-    figures = measure(options.model)
+    figures = print_rates(options.rates) if options.rates else measure(options.model)
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=2) + "\n")
     return 0

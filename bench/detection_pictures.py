@@ -1,6 +1,7 @@
 """Draws the pictures of docs/detection.md into docs/pictures/: `python -m bench.detection_pictures`.
 
-The series are public (NAB and Microsoft's cloud monitoring dataset, both MIT), read from ../shared or TIDEGATE_DATA.
+The series are public (NAB, and Microsoft's cloud monitoring dataset; both MIT), read from ../shared or from
+TIDEGATE_DATA.
 """
 
 from pathlib import Path
