@@ -235,7 +235,7 @@ class Consumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._delivered: dict[TP, deque[_Range]] = {}
-        self._buffer_drop = asyncio.Event()
+        self._fetchable = asyncio.Event()
         self._no_fetch = asyncio.Event()
         self._no_fetch.set()
         super().__init__(*args, **kwargs)
@@ -363,18 +363,22 @@ class Consumer(driver.Consumer):
     def on_buffer_drop(self, tp: TP) -> None:
         """Fetch from the partition again."""
         super().on_buffer_drop(tp)
-        self._buffer_drop.set()
+        self._fetchable.set()
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Fetch from the partitions again."""
+        super().resume_partitions(tps)
+        self._fetchable.set()
 
     async def _wait_next_records(self, timeout: float) -> tuple[RecordMap | None, set[TP] | None]:  # noqa: ASYNC109
-        # With all partitions buffered Faust sleeps a second; a buffer of batches empties in milliseconds.
-        if self._buffered_partitions and self.flow_active and not self._get_active_partitions():
-            self._buffer_drop.clear()
-            await self.wait_first(self._buffer_drop.wait(), self.suspend_flow.wait(), timeout=timeout)
-            if not self._get_active_partitions():
-                return {}, set()
         # Again and again: a rebalance may have stopped the flow once more before this task got its turn.
         while not (self.flow_active or self.should_stop):
             await self.wait(cast(Any, self.can_resume_flow))
+        if not (self.app.client_only or self._get_active_partitions()):
+            # Faust sleeps a second here. All partitions are buffered, which takes milliseconds, or paused.
+            self._fetchable.clear()
+            await self.wait_first(self._fetchable.wait(), self.suspend_flow.wait(), timeout=timeout)
+            return {}, set()
         self._no_fetch.clear()
         try:
             return await super()._wait_next_records(timeout)

@@ -1,19 +1,19 @@
 """What a failure test is made of: worker processes that die at chosen moments, and topics compared."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any, Self
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from streams.embedded import dying_with_parent
@@ -159,7 +159,7 @@ class Process:
         return "".join(self.noise)[-3000:]
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def processes() -> AsyncIterator[Callable[..., Awaitable[Process]]]:
     """Yield a function that starts a `Process` with the arguments given; all are killed at the end."""
     started: list[Process] = []
@@ -195,6 +195,38 @@ async def deaths(
     return lives
 
 
+class Load:
+    """Writes batches of `batch` records to all partitions, ten batches a second, until ended.
+
+    The values in each partition are 0, 1, ...: those of the offsets.
+    """
+
+    def __init__(self, address: str, topic: str, partitions: int, batch: int = 10) -> None:
+        self.written = 0  # in each partition
+        self._partitions = range(partitions)
+        self._batch = batch
+        self._enough = asyncio.Event()
+        self._task = asyncio.create_task(self._write(address, topic))
+
+    async def _write(self, address: str, topic: str) -> None:
+        async with AIOKafkaProducer(bootstrap_servers=address, compression_type="lz4") as producer:
+            while not self._enough.is_set():
+                for partition in self._partitions:
+                    batch = producer.create_batch()
+                    for value in range(self.written, self.written + self._batch):
+                        batch.append(key=None, value=b"%d" % value, timestamp=None)
+                    await (await producer.send_batch(batch, topic, partition=partition))
+                self.written += self._batch
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._enough.wait(), 0.1)
+
+    async def end(self) -> list[tuple[int, int]]:
+        """Stop, and return partition and offset of all records."""
+        self._enough.set()
+        await self._task
+        return [(partition, offset) for partition in self._partitions for offset in range(self.written)]
+
+
 async def create_topics(address: str, *topics: NewTopic) -> None:
     """Create topics; fails where one is there already."""
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
@@ -221,14 +253,22 @@ async def committed(address: str, group: str, topic: str) -> dict[int, int]:
 
 async def contents(address: str, topic: str) -> list[Any]:
     """All records of a topic from its beginning to its end as of now, in order within a partition."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    await admin.start()
+    try:
+        (described,) = await admin.describe_topics([topic])
+    finally:
+        await admin.close()
+    tps = [TopicPartition(topic, partition["partition"]) for partition in described["partitions"]]
+    assert tps, f"no topic {topic}"
     async with AIOKafkaConsumer(
-        bootstrap_servers=address, enable_auto_commit=False, max_partition_fetch_bytes=1 << 25
+        bootstrap_servers=address,
+        auto_offset_reset="earliest",
+        enable_auto_commit=False,
+        max_partition_fetch_bytes=1 << 25,
     ) as consumer:
-        await consumer.topics()
-        tps = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
-        await consumer.seek_to_beginning(*tps)
         records: list[Any] = []
         while any([await consumer.position(tp) < ends[tp] for tp in tps]):
             for batch in (await consumer.getmany(timeout_ms=200)).values():

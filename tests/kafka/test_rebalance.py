@@ -1,16 +1,13 @@
 """Consumers join, leave and die in the middle of work: every record is processed, none committed before."""
 
-import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
 import pytest
-from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
 
-from tests.kafka.chaos import Process, committed, create_topics, differences, processes
+from tests.kafka.chaos import Load, Process, committed, create_topics, differences, processes
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -39,33 +36,6 @@ async def start(kafka: str, prefix: str) -> AsyncIterator[Start]:
             return await run("-m", "tests.kafka.batch_worker", msgspec.json.encode(job).decode())
 
         yield worker
-
-
-class Load:
-    """Writes batches to all partitions, ten a second, until stopped; knows what it has written."""
-
-    def __init__(self, address: str, topic: str) -> None:
-        self.written = 0  # in each partition
-        self._enough = asyncio.Event()
-        self._task = asyncio.create_task(self._write(address, topic))
-
-    async def _write(self, address: str, topic: str) -> None:
-        async with AIOKafkaProducer(bootstrap_servers=address, compression_type="lz4") as producer:
-            while not self._enough.is_set():
-                for partition in range(PARTITIONS):
-                    batch = producer.create_batch()
-                    for value in range(self.written, self.written + BATCH):
-                        batch.append(key=None, value=b"%d" % value, timestamp=None)
-                    await (await producer.send_batch(batch, topic, partition=partition))
-                self.written += BATCH
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._enough.wait(), 0.1)
-
-    async def end(self) -> list[tuple[int, int]]:
-        """Stop, and return partition and offset of all records."""
-        self._enough.set()
-        await self._task
-        return [(partition, offset) for partition in range(PARTITIONS) for offset in range(self.written)]
 
 
 def _processed(workers: list[Process]) -> list[tuple[int, int]]:
@@ -106,7 +76,7 @@ async def _all_committed(address: str, prefix: str, count: int, witness: Process
 @pytest.mark.parametrize("late_s", [None, 0.2], ids=["acked-by-the-stream", "acked-late"])
 async def test_workers_join_and_leave(start: Start, kafka: str, prefix: str, late_s: float | None) -> None:
     """In order, a record is processed once: what is in work is finished and committed before it moves."""
-    load = Load(kafka, f"{prefix}metrics")
+    load = Load(kafka, f"{prefix}metrics", PARTITIONS)
     first = await start(late_s=late_s)
     await first.says(10, kind="done")
     second = await start(late_s=late_s)
@@ -126,7 +96,7 @@ async def test_workers_join_and_leave(start: Start, kafka: str, prefix: str, lat
 @pytest.mark.parametrize("late_s", [None, 0.2], ids=["acked-by-the-stream", "acked-late"])
 async def test_workers_join_and_die(start: Start, kafka: str, prefix: str, late_s: float | None) -> None:
     """After a kill the unacknowledged records come again, and none is missing."""
-    load = Load(kafka, f"{prefix}metrics")
+    load = Load(kafka, f"{prefix}metrics", PARTITIONS)
     first = await start(late_s=late_s)
     second = await start(late_s=late_s)
     await second.says(15, kind="done")

@@ -1,0 +1,146 @@
+"""A Faust worker that counts records into a table of blocks: what durable state on the transport rests on.
+
+Its argument is one JSON object (`Job`). Each record counts in one of `BLOCKS` blocks of its partition; a
+block holds the offset that it has counted up to, so that a record that comes again counts once. It
+reports the blocks that it finds when it gets a partition, and each checkpoint after its blocks are
+durable and before their input is acknowledged.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from typing import Any
+
+import faust
+import msgspec
+from faust.types import TP
+
+from streams.state import BlockTable
+from streams.transport import BatchMessage, Transport, batch_topic
+from tests.kafka.batch_worker import SETTINGS, report
+
+BLOCKS = 3
+
+
+class Job(msgspec.Struct, forbid_unknown_fields=True):
+    """What to run; `padding` random bytes go into each block."""
+
+    broker: str
+    group: str
+    topic: str
+    partitions: int
+    padding: int = 100
+    standbys: int = 0
+    checkpoint_s: float = 0.2
+
+
+def decode(block: bytes) -> dict[str, int]:
+    """The block's counters, without its padding."""
+    counters: dict[str, int] = json.loads(block.split(b"\0", 1)[0])
+    return counters
+
+
+class Run:
+    """The job's app and the state of its partitions."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.app = faust.App(
+            job.group,
+            broker=f"tidegate://{job.broker}",
+            table_standby_replicas=job.standbys,
+            topic_partitions=job.partitions,
+            topic_replication_factor=1,
+            producer_compression_type="lz4",
+            producer_max_request_size=2 << 20,
+            **SETTINGS,
+        )
+        # Faust would hold a thousand changelog records before the table gets them, a standby for good.
+        self.table = BlockTable(
+            self.app, name="counts", partitions=job.partitions, recovery_buffer_size=8, standby_buffer_size=1
+        )
+        self.app.tables.add(self.table)
+        self.held: dict[int, dict[int, dict[str, int]]] = {}
+        self.ends: dict[TP, int] = {}
+        self.changed: set[tuple[int, int]] = set()
+        self.lock = asyncio.Lock()
+        self.generation = -1
+        self.transport.release = self.release
+        self.app.agent(batch_topic(self.app, job.topic))(self.agent)
+        self.app.timer(interval=job.checkpoint_s)(self.checkpoint)
+        self.app.timer(interval=0.1)(self.look)
+
+    @property
+    def transport(self) -> Transport:
+        """The app's transport."""
+        assert isinstance(self.app.transport, Transport)
+        return self.app.transport
+
+    async def agent(self, stream: Any) -> None:
+        """Count batches for ever."""
+        async for event in stream.noack().events():
+            message = event.message
+            assert isinstance(message, BatchMessage)
+            async with self.lock:
+                if message.generation_id is not None and message.generation_id > self.generation:
+                    self.count(message, event.value)
+
+    def count(self, message: BatchMessage, records: Any) -> None:
+        """Count each record once, also where it comes again."""
+        number = message.partition
+        blocks = self.held.get(number)
+        if blocks is None:
+            found = {int(key): decode(block) for key, block in self.table.store.partition(number).items()}
+            report(kind="restored", partition=number, blocks=found)
+            blocks = self.held[number] = {
+                key: found.get(key, {"count": 0, "end": 0}) for key in range(BLOCKS)
+            }
+        for record in records:
+            key = int(record.value) % BLOCKS
+            if record.offset >= blocks[key]["end"]:
+                blocks[key] = {"count": blocks[key]["count"] + 1, "end": record.offset + 1}
+                self.changed.add((number, key))
+        self.ends[message.tp] = message.end
+
+    async def checkpoint(self) -> None:
+        """Write what has changed, wait until it is durable, and acknowledge its input."""
+        async with self.lock:
+            changed, self.changed = self.changed, set()
+            written = []
+            for number, key in sorted(changed):
+                block = json.dumps(self.held[number][key]).encode() + b"\0" + os.urandom(self.job.padding)
+                written.append(self.table.write(number, b"%d" % key, block))
+            await asyncio.gather(*written)
+            for tp, end in self.ends.items():
+                report(kind="durable", partition=tp.partition, end=end, counts=self.counts(tp.partition))
+                self.transport.acknowledge(tp, end)
+            self.ends.clear()
+
+    def counts(self, number: int) -> int:
+        """Records counted in a partition."""
+        return sum(block["count"] for block in self.held[number].values())
+
+    async def release(self) -> None:
+        """Make all durable and let go."""
+        await self.checkpoint()
+        self.generation = self.app.consumer_generation_id
+        self.held.clear()
+
+    async def look(self) -> None:
+        """Report what the table holds of partitions that are not this worker's: its standbys."""
+        for number in range(self.job.partitions):
+            if number not in self.held:
+                found = {int(key): decode(block) for key, block in self.table.store.partition(number).items()}
+                if found:
+                    report(kind="standby", partition=number, counts=sum(b["count"] for b in found.values()))
+
+
+def main() -> None:
+    """Run the job until SIGTERM."""
+    run = Run(msgspec.json.decode(sys.argv[1], type=Job))
+    faust.Worker(run.app, loglevel="WARN", redirect_stdouts=False, quiet=True).execute_from_commandline()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""State in a table of blocks: durable before its input is acknowledged, restored, and ready on standbys."""
+
+import itertools
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from random import Random
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka.admin import NewTopic
+
+from tests.kafka.chaos import Load, Process, committed, contents, create_topics, deaths, processes
+from tests.kafka.table_worker import decode
+from tests.kafka.test_transport import write
+
+pytestmark = pytest.mark.kafka
+
+KILLS = int(os.environ.get("TIDEGATE_KILLS", "3"))
+
+Start = Callable[..., Awaitable[Process]]
+
+
+@pytest.fixture
+async def start(kafka: str, prefix: str) -> AsyncIterator[Start]:
+    """Start a table worker of this test's group on its topic `metrics`; keywords go to its job."""
+    async with processes() as run:
+
+        async def worker(**job: Any) -> Process:
+            job = {"broker": kafka, "group": f"{prefix}g", "topic": f"{prefix}metrics", "partitions": 1} | job
+            return await run("-m", "tests.kafka.table_worker", msgspec.json.encode(job).decode())
+
+        yield worker
+
+
+async def _counted(address: str, prefix: str) -> dict[tuple[int, int], dict[str, int]]:
+    """The newest block by partition and key, as the changelog has it."""
+    records = await contents(address, f"{prefix}g-counts-changelog")
+    return {(record.partition, int(record.key)): decode(record.value) for record in records}
+
+
+@pytest.mark.slow
+async def test_each_record_counts_once_however_often_the_worker_is_killed(
+    start: Start, kafka: str, prefix: str
+) -> None:
+    """Blocks of 0.9 MB of random bytes; kills fall between counting, writing and acknowledging."""
+    topic = f"{prefix}metrics"
+    await create_topics(kafka, NewTopic(topic, 1, 1))
+    load = Load(kafka, topic, 1)
+    lives = await deaths(
+        lambda: start(padding=900_000, checkpoint_s=0.05),
+        KILLS,
+        Random(KILLS),
+        busy={"kind": "durable"},
+        most=4,
+    )
+    total = len(await load.end())
+    await lives[-1].says(kind="durable", end=total, counts=total)
+    for before, after in itertools.pairwise(lives):
+        durable = before.said(kind="durable")[-1]["counts"]
+        restored = after.said(kind="restored")[0]["blocks"].values()
+        assert sum(block["count"] for block in restored) >= durable
+    assert await lives[-1].stop() == 0
+    assert await committed(kafka, f"{prefix}g", topic) == {0: total}
+    blocks = await _counted(kafka, prefix)
+    assert {key: block["count"] for (_, key), block in blocks.items()} == {
+        key: len(range(key, total, 3)) for key in range(3)
+    }
+
+
+@pytest.mark.slow
+async def test_a_standby_has_the_blocks_before_it_takes_over(start: Start, kafka: str, prefix: str) -> None:
+    topic = f"{prefix}metrics"
+    await create_topics(kafka, NewTopic(topic, 2, 1))
+    workers = [await start(partitions=2, standbys=1), await start(partitions=2, standbys=1)]
+    for partition in (0, 1):
+        await write(kafka, topic, 30, partition=partition)
+
+    async def owners() -> dict[int, Process]:
+        """By partition, the worker that counted it, where the other one has all its blocks."""
+        return {
+            line["partition"]: worker
+            for worker, other in (workers, reversed(workers))
+            for line in worker.said(kind="durable", counts=30)
+            if other.said(kind="standby", counts=30, partition=line["partition"])
+        }
+
+    found = await workers[0].until(
+        owners, lambda found: found.keys() == {0, 1}, "both partitions on standbys"
+    )
+    moved, dead = next(iter(found.items()))
+    (heir,) = (worker for worker in workers if worker is not dead)
+    await dead.kill()
+    await write(kafka, topic, 10, partition=moved, first=30)
+    await heir.says(kind="durable", partition=moved, end=40, counts=40)
+    (restored,) = heir.said(kind="restored", partition=moved)
+    assert sum(block["count"] for block in restored["blocks"].values()) == 30
