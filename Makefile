@@ -26,7 +26,7 @@ chaos: setup
 	$(BIN)/python -m pytest -m chaos
 
 bench: setup
-	$(BIN)/python -m bench.table
+	$(BIN)/python -m bench.throughput
 
 bench-detect: setup
 	$(BIN)/python -m bench.detection

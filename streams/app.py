@@ -100,7 +100,7 @@ def build(
     if "plan" in roles:
         plan = stage(
             "plan",
-            lambda partition: PlanPartition(partition, named),
+            lambda partition: PlanPartition(partition, named, state_key),
             topics.SIGNALS,
             topics.EVENTS,
             topics.OUTCOMES,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -272,6 +273,27 @@ def _configured(path: Path | None) -> "Config":
     return read(path) if path else Config()
 
 
+bench = typer.Typer(help="Measured figures, beside their limit in the same run.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+
+@bench.command("throughput")
+def bench_throughput(
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
+    records: Annotated[int, typer.Option(min=100_000, help="one-sample records")] = 1_000_000,
+    series: Annotated[int, typer.Option(min=1, help="series they belong to")] = 1_000,
+) -> None:
+    """Records per second of one worker on a real Apache Kafka, beside aiokafka and msgspec alone."""
+    try:
+        from bench.throughput import measure  # noqa: PLC0415 - not part of the installed package
+    except ModuleNotFoundError:
+        fail("the benchmarks are in the repository: clone it, run `make setup`, and try again there")
+    figures = measure(records, series)
+    print(json.dumps(figures, indent=2))
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=2) + "\n")
+
+
 @backtest.command("detect")
 def backtest_detect(
     in_dir: Annotated[Path, typer.Argument(help="folder of CSV files, first two columns time and value")],
@@ -303,16 +325,18 @@ def backtest_scale(
     capacity: Annotated[float | None, typer.Option(help="load one replica serves; default: peak/40")] = None,
     least: Annotated[int, typer.Option("--min", min=0, help="fewest replicas")] = 1,
     most: Annotated[int, typer.Option("--max", min=1, help="most replicas")] = 1_000,
-    price: Annotated[float, typer.Option(min=0, help="cost of a replica-hour")] = 1.0,
-    penalty: Annotated[float, typer.Option(min=0, help="cost of a replica-hour of unserved load")] = 9.0,
+    price: Annotated[float | None, typer.Option(min=0, help="cost of a replica-hour")] = None,
+    penalty: Annotated[
+        float | None, typer.Option(min=0, help="cost of a replica-hour of unserved load")
+    ] = None,
 ) -> None:
     """Replay a load and write when the desired count of replicas would have changed."""
     from streams.backtest_scale import backtest as run  # noqa: PLC0415
     from streams.scaling import ScaleConfig  # noqa: PLC0415
 
-    config = ScaleConfig(
-        startup_s=startup, capacity=capacity, min=least, max=most, price=price, penalty=penalty
-    )
+    given = {"price": price, "penalty": penalty}
+    costs: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    config = ScaleConfig(startup_s=startup, capacity=capacity, min=least, max=most, **costs)
     with _bar() as bar:
         task = bar.add_task("rows", total=None)
         summary = run(trace, out, config, lambda done, total: bar.update(task, completed=done, total=total))

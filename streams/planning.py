@@ -59,8 +59,11 @@ class TargetState(msgspec.Struct, kw_only=True):
 class Target:
     """One target: sums its load, scales it, watches its releases."""
 
-    def __init__(self, config: TargetConfig, state: TargetState | None = None) -> None:
+    def __init__(
+        self, config: TargetConfig, state: TargetState | None = None, key: bytes | None = None
+    ) -> None:
         self.config = config
+        self._key = key
         interval_ms = int(config.interval_s * 1000)
         self.state = state or TargetState(
             target=config.name,
@@ -73,14 +76,14 @@ class Target:
         if config.scale is not None:
             stored = self.state.scaler
             self._scaler = (
-                TargetScaler.from_bytes(config.scale, stored) if stored else TargetScaler(config.scale)
+                TargetScaler.from_bytes(config.scale, stored, key) if stored else TargetScaler(config.scale)
             )
         if config.release is not None and self.state.watch is None:
             self.state.watch = TargetWatch(config.release)
 
     def dump(self) -> bytes:
         """The state, for `load`."""
-        self.state.scaler = self._scaler.to_bytes() if self._scaler else None
+        self.state.scaler = self._scaler.to_bytes(self._key) if self._scaler else None
         return msgspec.msgpack.encode(self.state)
 
     # -- samples ---------------------------------------------------------------------------------
@@ -198,9 +201,10 @@ class Target:
 
 
 class PlanPartition:
-    """The targets of one partition."""
+    """The targets of one partition. `key` signs the state of River models, where a target names any."""
 
-    def __init__(self, partition: int, targets: Mapping[str, TargetConfig]) -> None:
+    def __init__(self, partition: int, targets: Mapping[str, TargetConfig], key: bytes | None = None) -> None:
+        self._key = key
         self.partition = partition
         self._configs = targets
         self._targets: dict[str, Target] = {}
@@ -232,7 +236,7 @@ class PlanPartition:
             return
         target = self._targets.get(name)
         if target is None:
-            target = self._targets[name] = Target(self._configs[name])
+            target = self._targets[name] = Target(self._configs[name], key=self._key)
         touched[name] = target
         self._dirty.add(name)
         if isinstance(message, Signal):
@@ -256,6 +260,6 @@ class PlanPartition:
                 if state.layout != LAYOUT:
                     raise msgspec.ValidationError(f"layout {state.layout}, expected {LAYOUT}")
                 if state.target in self._configs:
-                    self._targets[state.target] = Target(self._configs[state.target], state)
+                    self._targets[state.target] = Target(self._configs[state.target], state, self._key)
             except (msgspec.MsgspecError, ValueError) as error:
                 log.warning("the state of target %s cannot be used (%s): it learns anew", key.decode(), error)
