@@ -1,7 +1,7 @@
-"""Throughput of one worker on a real Apache Kafka, beside aiokafka's getmany and msgspec's decoding alone.
+"""Throughput of one worker on a real Apache Kafka, beside aiokafka's getmany and msgspec alone.
 
-`tidegate bench throughput [--json FILE]`, or `python -m bench.throughput`. The worker scores every sample with
-the default detector, writes anomalies, and makes its state durable in the changelog.
+`tidegate bench throughput [--json FILE]`, or `python -m bench.throughput`. The worker scores every sample
+with the default detector, writes anomalies, and makes its state durable in the changelog.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ REPEATS = 3
 
 
 def measure(records: int, series: int) -> dict[str, Any]:
-    """Figures of `records` one-sample records of `series` series in four partitions; medians of three runs."""
+    """Figures of `records` one-sample records of `series` series in four partitions; medians of runs."""
     with running() as address:
         prefix = f"throughput-{os.urandom(3).hex()}-"
         kafka = KafkaConfig(brokers=(address,), prefix=prefix)
