@@ -11,8 +11,9 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.config import Config
-from streams.detection import Block, DetectPartition
+from streams.detection import DetectPartition
 from streams.partition import COLD
+from streams.series_rows import Block
 from streams.topics import MAX_RECORD_BYTES
 
 FORMAT = 1
@@ -176,7 +177,7 @@ async def revert(
         old_blocks = export.stages["detect"].get(number, {})
         now, old = _opened(make(number), blocks), _opened(make(number), old_blocks)
         for name in sorted(fnmatch.filter(_series(blocks) & _series(old_blocks), series)):
-            count += now.revert(name, old)
+            count += now.rows.revert(name, old.rows)
         changes[number] = dict(now.snapshot())
     await _write(topic, changes, connection)
     return count

@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from schemas import Action, Status
 from schemas.alert import State
-from streams.detection import Counts
 from streams.horizon import near
 from streams.output import Output
+from streams.series_rows import Counts
 
 log = logging.getLogger(__name__)
 

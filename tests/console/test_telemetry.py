@@ -5,8 +5,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from schemas import Rollback
-from streams.detection import Counts
 from streams.output import Output
+from streams.series_rows import Counts
 from streams.telemetry import Telemetry
 from tests.console.messages import T0, alert, anomaly, dead, forecast, outcome, scale
 

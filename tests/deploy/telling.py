@@ -1,7 +1,7 @@
 """Tells a worker's telemetry of one of everything, so that all its metrics are there."""
 
 from schemas import Rollback
-from streams.detection import Counts
+from streams.series_rows import Counts
 from streams.telemetry import Telemetry
 from tests.console.messages import alert, anomaly, dead, forecast, outcome, scale
 

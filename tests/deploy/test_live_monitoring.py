@@ -15,8 +15,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 
 from streams.console import Console, Feed
-from streams.detection import Counts
 from streams.embedded import free_port, spawn
+from streams.series_rows import Counts
 from streams.telemetry import Telemetry
 from tests.console.messages import T0
 from tests.deploy.conftest import DEPLOY, program, read_yaml

@@ -104,7 +104,7 @@ def _models(export: Export, config: Config) -> dict[str, bytes]:
     for number, blocks in export.stages["detect"].items():
         partition = detector(config, None)(number)
         partition.restore(blocks, blocks.get)
-        found |= {name: partition.model(name) for name in partition.series()}
+        found |= {name: partition.rows.model(name) for name in partition.rows.series()}
     return found
 
 

@@ -13,11 +13,12 @@ from planners.releases import JudgeConfig, MetricSpec
 from schemas import Alert, Anomaly, DeadLetter, Signal, decode
 from streams.alerts import ROW as ALERT_ROW
 from streams.config import AlertConfig, TargetConfig
-from streams.detection import NEVER_EVICT, Block, DetectPartition
+from streams.detection import DetectPartition
 from streams.ingest import Limits
 from streams.output import Output
 from streams.partition import COLD
 from streams.scaling import ScaleConfig
+from streams.series_rows import NEVER_EVICT, Block
 from streams.targets import Roles
 from tests.streams.records import MINUTE, START, FakeRecord, sample
 

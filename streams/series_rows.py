@@ -1,0 +1,316 @@
+"""The series of one partition of `metrics`: their models, alerts and last times, in rows that last."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.port import Bank, DetectorError
+from streams.alerts import QUIET, AlertBook
+from streams.alerts import ROW as ALERT_ROW
+from streams.ingest import NEVER, SeriesIndex, offsets_of
+from streams.ingest.labels import parse_key
+from streams.partition import COLD, Recall
+from streams.record import Record
+from streams.targets import Roles
+
+log = logging.getLogger(__name__)
+
+LAYOUT = 1
+NEVER_EVICT = 1 << 62
+EVICT_AT_ONCE = 10_000  # so that a checkpoint does not take long
+
+
+class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, array_like=True):
+    """Rows `start`..`start + len(series)` of a partition, as they stand in the changelog.
+
+    `series` holds their keys, "" for a free row. `offset` is the last input offset whose effect the rows
+    contain.
+    """
+
+    layout: int
+    start: int
+    offset: int
+    series: list[str]
+    last_time: bytes
+    bank: bytes
+    alerts: bytes
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the input, for telemetry."""
+
+    samples: int = 0
+    records: int = 0
+    dead_letters: int = 0
+    anomalies: int = 0
+    alerts: int = 0
+    replayed: int = 0
+    evicted: int = 0
+    recalled: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def drop(self, policy: str, count: int) -> None:
+        """Count samples that are data but were not used."""
+        if count:
+            self.dropped[policy] = self.dropped.get(policy, 0) + count
+
+
+class SeriesRows:
+    """One row per series: what it is used for, what has been learnt of it, and what of that is written.
+
+    `bank` and `book` keep the models and the alerts of the rows; `counts` is shared with the partition.
+    """
+
+    def __init__(
+        self,
+        source: int,
+        *,
+        bank: Bank,
+        book: AlertBook,
+        roles: Roles,
+        counts: Counts,
+        block_rows: int,
+        evict_after_ms: int,
+    ) -> None:
+        self.source = source
+        self.bank = bank
+        self.book = book
+        self.index = SeriesIndex()
+        self.last_time = np.full(0, NEVER, np.int64)
+        self.role = np.full(0, -1, np.int64)
+        self.target = np.full(0, -1, np.int64)
+        self.offset = -1  # last input offset processed
+        self._roles = roles
+        self._counts = counts
+        self._block_rows = block_rows
+        self._evict_after = evict_after_ms
+        self._newest = 0  # event time, Unix ms
+        self._recall: Recall = lambda key: None
+        self._told: set[str] = set()
+        self._recalled: list[bytes] = []  # cold keys that are live again, to be forgotten
+        self._dirty = np.zeros(0, np.bool_)
+        self._rows = 0
+        # Rows restored from the changelog know the input up to here; None once the replay has passed it.
+        self._learnt: NDArray[np.int64] | None = None
+
+    # -- while samples come ----------------------------------------------------------------------
+
+    def unlearnt(
+        self, records: Sequence[Record], record: NDArray[np.int32], row: NDArray[np.int64]
+    ) -> NDArray[np.bool_] | None:
+        """Which samples the rows have not learnt already, by the offsets of their records; None: all."""
+        if self._learnt is None or not len(row):
+            return None
+        offsets = offsets_of(records)
+        fresh: NDArray[np.bool_] = offsets[record] > self._learnt[row]
+        if offsets[-1] >= self._learnt.max(initial=-1):
+            self._learnt = None
+        return fresh
+
+    def touch(self, row: NDArray[np.int64], time: NDArray[np.int64]) -> None:
+        """Note that samples of these rows and times are about to be learnt."""
+        self._newest = max(self._newest, int(time.max()))
+        self._dirty[np.unique(row // self._block_rows)] = True
+
+    def make_room(self, count: int) -> None:
+        """Make rows 0..count-1 exist, and ready those that new series were given."""
+        if count > self._rows:
+            self.bank.grow(count)
+            self.book.grow(count)
+            capacity = len(self.last_time)
+            if count > capacity:
+                capacity = max(count, 2 * capacity, 64)
+                self.last_time = _grown(self.last_time, capacity, NEVER)
+                self.role = _grown(self.role, capacity, -1)
+                self.target = _grown(self.target, capacity, -1)
+                self._dirty = _grown(self._dirty, -(-capacity // self._block_rows), False)
+                if self._learnt is not None:
+                    self._learnt = _grown(self._learnt, capacity, -1)
+            self._rows = count
+        for row in self.index.take_fresh():
+            self._open(row)
+
+    def _open(self, row: int) -> None:
+        """Give a row to its new series: what it is used for, and what is known of it from before."""
+        if self._roles:
+            self._assign(row)
+        key = COLD + self.index.key(row).encode()
+        stored = self._recall(key)
+        if stored is not None and (block := self._decode(stored)) is not None:
+            self._load(block, row)
+            self._dirty[row // self._block_rows] = True  # it is written before the cold one is forgotten
+            self._recalled.append(key)
+            self._counts.recalled += 1
+
+    def _assign(self, row: int) -> None:
+        self.target[row], self.role[row] = self._roles.of(self.index.metric(row), self.index.labels(row))
+
+    # -- state -------------------------------------------------------------------------------------
+
+    def snapshot(self) -> list[tuple[bytes, bytes | None]]:
+        """Blocks changed since the last snapshot; series that fell silent become cold ones."""
+        silent = self._silent()
+        cold = [(COLD + self.index.key(row).encode(), self._encode(row, row + 1)) for row in silent]
+        for row in silent:
+            self._evict(row)
+        changed = np.flatnonzero(self._dirty).tolist()
+        self._dirty[:] = False
+        size = self._block_rows
+        blocks = [
+            (str(number).encode(), self._encode(number * size, min((number + 1) * size, self._rows)))
+            for number in changed
+        ]
+        # In this order a crash loses nothing: at worst a series is both cold and live, and live wins.
+        evicted = {key for key, _ in cold}
+        forgotten = [(key, None) for key in self._recalled if key not in evicted]
+        self._recalled = []
+        return [*cold, *blocks, *forgotten]
+
+    def _silent(self) -> list[int]:
+        """Rows to evict: nothing heard for long, no alert open."""
+        last = self.last_time[: self._rows]
+        quiet = (last != NEVER) & (last < self._newest - self._evict_after)
+        quiet &= self.book.rows["state"][: self._rows] == QUIET
+        rows: list[int] = np.flatnonzero(quiet)[:EVICT_AT_ONCE].tolist()
+        return rows
+
+    def _evict(self, row: int) -> None:
+        self.index.release(row)
+        self._clear(row)
+        self._dirty[row // self._block_rows] = True
+        self._counts.evicted += 1
+
+    def _clear(self, row: int) -> None:
+        """Make a row as if it had never been used."""
+        self.bank.reset(row)
+        self.last_time[row] = NEVER
+        self.role[row] = self.target[row] = -1
+        self.book.rows[row] = np.zeros((), ALERT_ROW)
+        if self._learnt is not None:
+            self._learnt[row] = -1
+
+    def _encode(self, start: int, stop: int) -> bytes:
+        block = Block(
+            layout=LAYOUT,
+            start=start,
+            offset=self.offset,
+            series=[self.index.name(row) for row in range(start, stop)],
+            last_time=self.last_time[start:stop].tobytes(),
+            bank=self.bank.dump(start, stop),
+            alerts=self.book.rows[start:stop].tobytes(),
+        )
+        return msgspec.msgpack.encode(block)
+
+    def restore(self, blocks: Mapping[bytes, bytes], recall: Recall) -> None:
+        """Take over blocks that an earlier owner wrote.
+
+        A series that two blocks claim (a crash came while it moved) is taken from the newer one. Blocks
+        of another size are written anew; what cannot be used is told in the log and learnt anew.
+        """
+        self._recall = recall
+        found = [(key, block) for key, data in blocks.items() if (block := self._decode(data)) is not None]
+        owner: dict[str, tuple[int, int]] = {}  # series: (offset of its newest block, row)
+        taken: dict[int, int] = {}  # row: offset of the newest block that has it
+        for _, block in found:
+            for row, series in enumerate(block.series, block.start):
+                if series and block.offset >= owner.get(series, (-1, 0))[0]:
+                    owner[series] = (block.offset, row)
+        for offset, row in owner.values():
+            taken[row] = max(offset, taken.get(row, -1))
+        entries = [(row, series) for series, (offset, row) in owner.items() if taken[row] == offset]
+        self.index.restore(entries)
+        self.make_room(max((block.start + len(block.series) for _, block in found), default=0))
+        self._learnt = np.full(len(self.last_time), -1, np.int64)
+        for _, block in sorted(found, key=lambda each: each[1].offset):
+            self._load(block, block.start)
+        live = np.zeros(self._rows, np.bool_)
+        live[[row for row, _ in entries]] = True
+        for row in np.flatnonzero(~live).tolist():
+            self._clear(row)
+        for row, _ in entries if self._roles else ():
+            self._assign(row)
+        self._newest = int(self.last_time.max(initial=0))
+        self._dirty[:] = False
+        wrong = [key for key, block in found if key != str(block.start // self._block_rows).encode()]
+        wrong += [key for key, b in found if b.start % self._block_rows or len(b.series) > self._block_rows]
+        if wrong or len(found) < len(blocks):
+            log.warning("partition %d: %d blocks are written anew", self.source, len(blocks))
+            self._dirty[: -(-self._rows // self._block_rows)] = True
+            numbers = {str(number).encode() for number in np.flatnonzero(self._dirty).tolist()}
+            self._recalled = [key for key in blocks if key not in numbers]
+
+    def series(self) -> list[str]:
+        """Keys of the series in memory."""
+        return [self.index.key(row) for row in self.index]
+
+    def model(self, series: str) -> bytes:
+        """The state of a series' model. Raises KeyError where the series is not known."""
+        row = self._wake(series)
+        if row is None:
+            raise KeyError(series)
+        return self.bank.dump(row, row + 1)
+
+    def revert(self, series: str, old: "SeriesRows") -> bool:
+        """Give the series' model the state that it has in `old`; False where one of them lacks the series."""
+        row, old_row = self._wake(series), old._wake(series)
+        if row is None or old_row is None:
+            return False
+        self.bank.load(row, row + 1, old.bank.dump(old_row, old_row + 1))
+        self._dirty[row // self._block_rows] = True
+        return True
+
+    def _wake(self, series: str) -> int | None:
+        """The row of a known series, recalled where it is cold."""
+        metric, labels = parse_key(series)
+        row = self.index.find(metric, labels)
+        if row < 0 and self._recall(COLD + series.encode()) is not None:
+            row = self.index.row(metric, labels)
+            self.make_room(self.index.extent)
+        return row if row >= 0 else None
+
+    def _load(self, block: Block, start: int) -> None:
+        """Put the rows of a block in place, from row `start` on."""
+        rows = slice(start, start + len(block.series))
+        self.last_time[rows] = np.frombuffer(block.last_time, np.int64)
+        self.book.rows[rows] = np.frombuffer(block.alerts, ALERT_ROW)
+        if self._learnt is not None:
+            self._learnt[rows] = block.offset
+        try:
+            self.bank.load(rows.start, rows.stop, block.bank)
+        except DetectorError as error:
+            self._learn_anew(f"models: {error}")
+
+    def _decode(self, data: bytes) -> Block | None:
+        """The block in `data`; None where this program cannot use it."""
+        try:
+            block = msgspec.msgpack.decode(data, type=Block)
+        except msgspec.MsgspecError as error:
+            self._learn_anew(f"block: {error}")
+            return None
+        if block.layout != LAYOUT:
+            self._learn_anew(f"block: layout {block.layout}, expected {LAYOUT}")
+            return None
+        return block
+
+    def _learn_anew(self, reason: str) -> None:
+        """Tell once, not for each block, that stored state cannot be used."""
+        if reason not in self._told:
+            self._told.add(reason)
+            log.warning(
+                "partition %d: stored state that does not fit is learnt anew: %s", self.source, reason
+            )
+
+
+T = TypeVar("T", bound=np.generic)
+
+
+def _grown(array: NDArray[T], capacity: int, fill: int | bool) -> NDArray[T]:
+    grown = np.full(capacity, fill, array.dtype)
+    grown[: len(array)] = array
+    return grown
