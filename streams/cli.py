@@ -2,24 +2,20 @@
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import signal
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console as Terminal
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from streams.cli_backtest import backtest, bench
+from streams.cli_shared import ConfigOption, OptionalConfig, bar, configured, fail, terminal
 from streams.cli_state import state
-
-if TYPE_CHECKING:
-    from streams.config import Config
 
 T = TypeVar("T")
 
@@ -29,18 +25,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-backtest = typer.Typer(
-    help="Replay recorded data and write what Tidegate would have done.", no_args_is_help=True
-)
 app.add_typer(backtest, name="backtest")
+app.add_typer(bench, name="bench")
 app.add_typer(state, name="state")
-
-terminal = Terminal(stderr=True)
-
-OptionalConfig = Annotated[
-    Path | None, typer.Option("-c", "--config", help="without it: all defaults, a broker here")
-]
-ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="the configuration file")]
 
 
 def main() -> None:
@@ -51,12 +38,6 @@ def main() -> None:
         app()
     except EXPECTED as error:
         fail(str(error))
-
-
-def fail(message: str) -> NoReturn:
-    """Say what went wrong and exit with code 1."""
-    terminal.print(f"[bold red]tidegate:[/] {message}", highlight=False, soft_wrap=True)
-    sys.exit(1)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
@@ -72,11 +53,6 @@ def _log_to_terminal(verbose: bool) -> None:
         handler.addFilter(Seldom())
         for name in ("aiokafka", "faust", "httpx", "mode", "streams.transport"):
             logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _bar() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    return Progress(*columns, console=terminal)
 
 
 # -- running --------------------------------------------------------------------------------------
@@ -210,9 +186,9 @@ def produce(
     from streams.produce import produce as run  # noqa: PLC0415
     from streams.worker import wall_clock  # noqa: PLC0415
 
-    kafka = _configured(config).kafka
-    with _bar() as bar:
-        task = bar.add_task("samples", total=None)
+    kafka = configured(config).kafka
+    with bar() as shown:
+        task = shown.add_task("samples", total=None)
         written = _run(
             run(
                 file,
@@ -221,7 +197,7 @@ def produce(
                 topic=f"{kafka.prefix}metrics",
                 speed=speed,
                 start=wall_clock() if now else None,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
+                progress=lambda done, total: shown.update(task, completed=done, total=total),
             )
         )
     print(f"{written.samples} samples in {written.records} records")
@@ -252,7 +228,7 @@ def tail(
     from streams.tail import line  # noqa: PLC0415
     from streams.tail import tail as run  # noqa: PLC0415
 
-    kafka = _configured(config).kafka
+    kafka = configured(config).kafka
 
     async def show() -> None:
         connection = client_settings(kafka, os.environ)
@@ -265,90 +241,3 @@ def tail(
 
     with contextlib.suppress(KeyboardInterrupt):
         _run(show())
-
-
-def _configured(path: Path | None) -> "Config":
-    from streams.config import Config, read  # noqa: PLC0415
-
-    return read(path) if path else Config()
-
-
-bench = typer.Typer(help="Measured figures, beside their limit in the same run.", no_args_is_help=True)
-app.add_typer(bench, name="bench")
-
-
-@bench.command("throughput")
-def bench_throughput(
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
-    records: Annotated[int, typer.Option(min=100_000, help="one-sample records")] = 1_000_000,
-    series: Annotated[int, typer.Option(min=1, help="series they belong to")] = 1_000,
-) -> None:
-    """Records per second of one worker on a real Apache Kafka, beside aiokafka and msgspec alone."""
-    try:
-        from bench.throughput import measure  # noqa: PLC0415 - not part of the installed package
-    except ModuleNotFoundError:
-        fail("the benchmarks are in the repository: clone it, run `make setup`, and try again there")
-    figures = measure(records, series)
-    print(json.dumps(figures, indent=2))
-    if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=2) + "\n")
-
-
-@backtest.command("detect")
-def backtest_detect(
-    in_dir: Annotated[Path, typer.Argument(help="folder of CSV files, first two columns time and value")],
-    out: Annotated[Path, typer.Option(help="folder for the results, same relative paths")],
-    config: OptionalConfig = None,
-) -> None:
-    """Score each CSV below IN_DIR: timestamp,value,anomaly_score,alarm,expected,lower,upper."""
-    from detectors.registry import make_bank  # noqa: PLC0415
-    from streams.backtest_detect import backtest as run  # noqa: PLC0415
-
-    chosen = _configured(config).detector
-    with _bar() as bar:
-        task = bar.add_task("files", total=None)
-        run(
-            in_dir,
-            out,
-            lambda: make_bank(
-                chosen.model, chosen.params, alarms_per_series_day=chosen.alarms_per_series_day
-            ),
-            lambda done, total: bar.update(task, completed=done, total=total),
-        )
-
-
-@backtest.command("scale")
-def backtest_scale(
-    trace: Annotated[Path, typer.Argument(help="CSV of time and load")],
-    out: Annotated[Path, typer.Option(help="file for the decisions: ts,replicas")],
-    startup: Annotated[float, typer.Option(min=0, help="seconds until a new replica serves")] = 120.0,
-    capacity: Annotated[float | None, typer.Option(help="load one replica serves; default: peak/40")] = None,
-    least: Annotated[int, typer.Option("--min", min=0, help="fewest replicas")] = 1,
-    most: Annotated[int, typer.Option("--max", min=1, help="most replicas")] = 1_000,
-    price: Annotated[float | None, typer.Option(min=0, help="cost of a replica-hour")] = None,
-    penalty: Annotated[
-        float | None, typer.Option(min=0, help="cost of a replica-hour of unserved load")
-    ] = None,
-) -> None:
-    """Replay a load and write when the desired count of replicas would have changed."""
-    from streams.backtest_scale import backtest as run  # noqa: PLC0415
-    from streams.scaling import ScaleConfig  # noqa: PLC0415
-
-    given = {"price": price, "penalty": penalty}
-    costs: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    config = ScaleConfig(startup_s=startup, capacity=capacity, min=least, max=most, **costs)
-    with _bar() as bar:
-        task = bar.add_task("rows", total=None)
-        summary = run(trace, out, config, lambda done, total: bar.update(task, completed=done, total=total))
-    print(f"{summary.rows} rows, {summary.changes} changes, {summary.replica_hours:.1f} replica-hours: {out}")
-
-
-@backtest.command("rollout")
-def backtest_rollout(
-    observations: Annotated[Path, typer.Argument(help="JSON lines of observations, releases interleaved")],
-    out: Annotated[Path, typer.Option(help="file for the verdicts, JSON lines")],
-) -> None:
-    """Judge releases from recorded observations; one verdict each."""
-    from streams.backtest_rollout import backtest as run  # noqa: PLC0415
-
-    run(observations, out)

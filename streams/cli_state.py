@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
+from streams.cli_shared import ConfigOption
+
 state = typer.Typer(
     help="Take the durable state out of Kafka, put it back, undo what a model learnt.", no_args_is_help=True
 )
-
-ConfigOption = Annotated[Path, typer.Option("-c", "--config", help="the configuration file")]
 
 
 @state.command("export")

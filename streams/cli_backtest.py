@@ -1,0 +1,89 @@
+"""`tidegate backtest` and `tidegate bench`: recorded data replayed, figures measured."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streams.cli_shared import OptionalConfig, bar, configured, fail
+
+backtest = typer.Typer(help="Replay recorded data, write what Tidegate would do.", no_args_is_help=True)
+bench = typer.Typer(help="Measured figures, beside their limit in the same run.", no_args_is_help=True)
+
+
+@bench.command("throughput")
+def bench_throughput(
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
+    records: Annotated[int, typer.Option(min=100_000, help="one-sample records")] = 1_000_000,
+    series: Annotated[int, typer.Option(min=1, help="series they belong to")] = 1_000,
+) -> None:
+    """Records per second of one worker on a real Apache Kafka, beside aiokafka and msgspec alone."""
+    try:
+        from bench.throughput import measure  # noqa: PLC0415 - not part of the installed package
+    except ModuleNotFoundError:
+        fail("the benchmarks are in the repository: clone it, run `make setup`, and try again there")
+    figures = measure(records, series)
+    print(json.dumps(figures, indent=2))
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+@backtest.command("detect")
+def backtest_detect(
+    in_dir: Annotated[Path, typer.Argument(help="folder of CSV files, first two columns time and value")],
+    out: Annotated[Path, typer.Option(help="folder for the results, same relative paths")],
+    config: OptionalConfig = None,
+) -> None:
+    """Score each CSV below IN_DIR: timestamp,value,anomaly_score,alarm,expected,lower,upper."""
+    from detectors.registry import make_bank  # noqa: PLC0415
+    from streams.backtest_detect import backtest as run  # noqa: PLC0415
+
+    chosen = configured(config).detector
+    with bar() as shown:
+        task = shown.add_task("files", total=None)
+        run(
+            in_dir,
+            out,
+            lambda: make_bank(
+                chosen.model, chosen.params, alarms_per_series_day=chosen.alarms_per_series_day
+            ),
+            lambda done, total: shown.update(task, completed=done, total=total),
+        )
+
+
+@backtest.command("scale")
+def backtest_scale(
+    trace: Annotated[Path, typer.Argument(help="CSV of time and load")],
+    out: Annotated[Path, typer.Option(help="file for the decisions: ts,replicas")],
+    startup: Annotated[float, typer.Option(min=0, help="seconds until a new replica serves")] = 120.0,
+    capacity: Annotated[float | None, typer.Option(help="load one replica serves; default: peak/40")] = None,
+    least: Annotated[int, typer.Option("--min", min=0, help="fewest replicas")] = 1,
+    most: Annotated[int, typer.Option("--max", min=1, help="most replicas")] = 1_000,
+    price: Annotated[float | None, typer.Option(min=0, help="cost of a replica-hour")] = None,
+    penalty: Annotated[
+        float | None, typer.Option(min=0, help="cost of a replica-hour of unserved load")
+    ] = None,
+) -> None:
+    """Replay a load and write when the desired count of replicas would have changed."""
+    from streams.backtest_scale import backtest as run  # noqa: PLC0415
+    from streams.scaling import ScaleConfig  # noqa: PLC0415
+
+    given = {"price": price, "penalty": penalty}
+    costs: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    config = ScaleConfig(startup_s=startup, capacity=capacity, min=least, max=most, **costs)
+    with bar() as shown:
+        task = shown.add_task("rows", total=None)
+        summary = run(trace, out, config, lambda done, total: shown.update(task, completed=done, total=total))
+    print(f"{summary.rows} rows, {summary.changes} changes, {summary.replica_hours:.1f} replica-hours: {out}")
+
+
+@backtest.command("rollout")
+def backtest_rollout(
+    observations: Annotated[Path, typer.Argument(help="JSON lines of observations, releases interleaved")],
+    out: Annotated[Path, typer.Option(help="file for the verdicts, JSON lines")],
+) -> None:
+    """Judge releases from recorded observations; one verdict each."""
+    from streams.backtest_rollout import backtest as run  # noqa: PLC0415
+
+    run(observations, out)
