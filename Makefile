@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-platforms chaos check bench bench-detect bench-scale bench-release clean
+.PHONY: setup demo test test-platforms check bench bench-detect bench-scale bench-release clean
 
 setup: .venv/.installed
 
@@ -20,10 +20,6 @@ test: setup
 # Real platforms that take minutes to build the first time: a kube-apiserver from Go modules.
 test-platforms: setup
 	$(BIN)/python -m pytest -m platforms
-
-# Long fault runs: many kills, brokers that stall and die.
-chaos: setup
-	$(BIN)/python -m pytest -m chaos
 
 bench: setup
 	$(BIN)/python -m bench.throughput

@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -64,7 +65,7 @@ def free_port() -> int:
     return port
 
 
-class _Server:
+class _Server(ABC):
     """A child process that listens on `port` of loopback once `start` has returned.
 
     `port` is a free one unless given; `binary` replaces the packaged server by another of its kind.
