@@ -181,14 +181,17 @@ class _Server(ABC):
         finally:
             writer.close()
 
+    @abstractmethod
     def _packaged_binary(self) -> Path:
-        raise NotImplementedError
+        """The server's program, as its package ships it."""
 
+    @abstractmethod
     def _arguments(self) -> list[str]:
-        raise NotImplementedError
+        """Its arguments, the port among them."""
 
+    @abstractmethod
     async def _answers(self) -> bool:
-        raise NotImplementedError
+        """Whether it serves."""
 
 
 class EmbeddedBroker(_Server):
