@@ -17,6 +17,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import KafkaError
 from faust.exceptions import ImproperlyConfigured
+from faust.tables.manager import TableManager
 from faust.transport.consumer import RecordMap, ensure_TP
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT, ConsumerMessage, Message
@@ -323,6 +324,19 @@ class Consumer(driver.Consumer):
         await self._no_fetch.wait()
         await super().perform_seek()
         self._delivered.clear()
+        await self._seek_standbys()
+
+    async def _seek_standbys(self) -> None:
+        """Go back to what the standbys have taken from the changelogs.
+
+        They are being read already when Faust empties the queues. Without this they would go on behind what
+        was lost there, and a standby that takes over would miss those changes without a word.
+        """
+        recovery = cast(TableManager, self.app.tables).recovery
+        taken = {tp: recovery.standby_offsets.get(tp) for tp in recovery.standby_tps & self.assignment()}
+        behind = {tp: offset + 1 for tp, offset in taken.items() if offset is not None}
+        if behind:
+            await self.seek_wait(behind)
 
     async def seek(self, partition: TP, offset: int) -> None:
         """Go to an offset; batches of the partition delivered so far no longer count."""
