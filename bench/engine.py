@@ -1,26 +1,17 @@
-"""One worker under measurement: `python -m bench.engine CONFIG [RECORDS [SERIES]]`.
+"""One worker, run to the end of what is on `metrics`: `python -m bench.engine CONFIG RECORDS`.
 
-Prints one JSON object a line, each with `event`, the wall clock `at` (Unix seconds), the processor time `cpu_s`
-of this process, and the totals of the `metrics` partitions held, `records` and `series`:
-
-- `imported`: the interpreter and the modules are there;
-- `assigned`, `restored`: partitions were given, their state was read back;
-- `scored`: the first batch is scored and its anomalies are on their way;
-- `warm`: all SERIES were seen at least once;
-- `done`: RECORDS records are processed, their outputs written, state in the changelog, offsets committed.
-
-It runs until its standard input ends.
+Prints JSON: `records`, `seconds` and `records_per_s` from the end of the first batch to the moment when all
+records are processed, their outputs written, the state in the changelog and the offsets committed.
 """
 
 import asyncio
 import json
-import logging
 import os
+import resource
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from streams.config import read
 from streams.detection import DetectPartition
@@ -28,94 +19,60 @@ from streams.output import Output
 from streams.worker import Worker
 
 
-class Engine:
-    """Runs the worker of `config` and tells its milestones; `records` and `series` of 0 are never reached."""
+class _Clock:
+    """Notes when the first batch was done and when all records were."""
 
-    def __init__(self, config: Path, records: int, series: int) -> None:
-        self._records = records
-        self._series = series
-        self._told: set[str] = set()
-        self._processed = asyncio.Event()
-        self.worker = Worker(read(config), environ=os.environ, listen=self._listen)
-        app = self.worker.pipeline.app
-        app.on_partitions_assigned.connect(self._assigned)
-        app.on_rebalance_complete.connect(self._restored)
+    def __init__(self, records: int) -> None:
+        self.records = records
+        self.first: tuple[float, int] | None = None
+        self.done = asyncio.Event()
+        self.worker: Worker | None = None
 
-    def _partitions(self) -> Iterable[DetectPartition]:
-        assert self.worker.pipeline.detect is not None
-        held = self.worker.pipeline.detect.partitions.values()
-        return [partition for partition in held if isinstance(partition, DetectPartition)]
-
-    def tell(self, event: str) -> None:
-        """Print a milestone, once."""
-        if event in self._told:
+    def listen(self, stage: str, outputs: Sequence[Output]) -> None:
+        if stage != "detect" or self.worker is None:
             return
-        self._told.add(event)
-        partitions = self._partitions()
-        line = {
-            "event": event,
-            "at": time.time(),
-            "cpu_s": time.process_time(),
-            "records": sum(partition.counts.records for partition in partitions),
-            "series": sum(map(len, partitions)),
-            "rss_mib": _memory_mib("VmRSS"),
-            "peak_mib": _memory_mib("VmHWM"),
-        }
-        print(json.dumps(line), flush=True)
-
-    async def _assigned(self, *_: Any, **__: Any) -> None:
-        self.tell("assigned")
-
-    async def _restored(self, *_: Any, **__: Any) -> None:
-        self.tell("restored")
-
-    def _listen(self, stage: str, outputs: Sequence[Output]) -> None:
-        if stage != "detect":
-            return
-        self.tell("scored")
-        if self._series and "warm" not in self._told and sum(map(len, self._partitions())) >= self._series:
-            self.tell("warm")
-        if self._records and sum(p.counts.records for p in self._partitions()) >= self._records:
-            self._processed.set()
-
-    async def run(self) -> None:
-        """Run until standard input ends; say when everything asked for is durable."""
-        await self.worker.start(patience_s=30)
-        failed = asyncio.create_task(self.worker.wait())
-        durable = asyncio.create_task(self._durable())
-        ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
-        await asyncio.wait({failed, ended}, return_when=asyncio.FIRST_COMPLETED)
-        durable.cancel()
-        if failed.done():
-            failed.result()
-        failed.cancel()
-        await self.worker.stop()
-
-    async def _durable(self) -> None:
-        await self._processed.wait()
-        await self.worker.pipeline.checkpoint()
-        await self.worker.pipeline.app.consumer.commit()
-        self.tell("done")
+        seen = processed(self.worker)
+        if self.first is None:
+            self.first = (time.perf_counter(), seen)
+        if seen >= self.records:
+            self.done.set()
 
 
-def _memory_mib(kind: str) -> float:
-    """Resident memory of this process, now (VmRSS) or at its highest (VmHWM)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(kind))
+def processed(worker: Worker) -> int:
+    """Records that the worker's partitions of `metrics` have taken."""
+    assert worker.pipeline.detect is not None
+    partitions = worker.pipeline.detect.partitions.values()
+    return sum(p.counts.records for p in partitions if isinstance(p, DetectPartition))
 
 
-async def _main() -> None:
-    config, *numbers = sys.argv[1:]
-    records, series = [*map(int, numbers), 0, 0][:2]
-    engine = Engine(Path(config), records, series)
-    engine.tell("imported")
-    await engine.run()
+async def run(config: Path, records: int) -> dict[str, float]:
+    """Process `records` records and return the figures."""
+    clock = _Clock(records)
+    worker = Worker(read(config), environ=os.environ, listen=clock.listen)
+    clock.worker = worker
+    await worker.start(patience_s=30)
+    await clock.done.wait()
+    await worker.pipeline.checkpoint()
+    await worker.pipeline.app.consumer.commit()
+    end = time.perf_counter()
+    assert clock.first is not None
+    began, already = clock.first
+    assert worker.pipeline.detect is not None
+    series = sum(len(p) for p in worker.pipeline.detect.partitions.values() if isinstance(p, DetectPartition))
+    await worker.stop()
+    return {
+        "records": records - already,
+        "seconds": end - began,
+        "records_per_s": (records - already) / (end - began),
+        "series": series,
+        "rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
 
 
 def main() -> None:
-    """Run until standard input ends."""
-    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
-    asyncio.run(_main())
+    """Run and print the figures."""
+    config, records = sys.argv[1:]
+    print(json.dumps(asyncio.run(run(Path(config), int(records)))))
 
 
 if __name__ == "__main__":
