@@ -114,6 +114,8 @@ class BlockTable(Table[bytes, bytes]):
 
 def block_table(app: faust.App, name: str, partitions: int) -> BlockTable:
     """Declare a table of blocks of `app`; call it before the app starts."""
-    table = BlockTable(app, name=name, partitions=partitions)
+    # Faust holds back a thousand records of a changelog by default: far too much where each is a block, and a
+    # standby would not take over fewer at all.
+    table = BlockTable(app, name=name, partitions=partitions, recovery_buffer_size=8, standby_buffer_size=1)
     app.tables.add(table)
     return table
