@@ -324,7 +324,20 @@ class Consumer(driver.Consumer):
         await self._no_fetch.wait()
         await super().perform_seek()
         self._delivered.clear()
+        await self._seek_uncommitted()
         await self._seek_standbys()
+
+    async def _seek_uncommitted(self) -> None:
+        """Go back to the beginning of batch topics of which nothing is committed.
+
+        aiokafka's seek to what is committed leaves them where an earlier fetch has moved them, and what that
+        fetch brought was thrown away.
+        """
+        fresh = {
+            tp for tp in self.assignment() if tp.topic in self._batch_topics and not self._read_offset[tp]
+        }
+        if fresh and self.app.conf.consumer_auto_offset_reset == "earliest":
+            await self.seek_wait(await self.earliest_offsets(*fresh))
 
     async def _seek_standbys(self) -> None:
         """Go back to what the standbys have taken from the changelogs.
