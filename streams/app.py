@@ -14,6 +14,7 @@ from streams.acting import Hands
 from streams.config import Config
 from streams.delivery import Delivery
 from streams.detection import DetectPartition
+from streams.diskless import DisklessApp
 from streams.ingest import Limits
 from streams.output import Output
 from streams.planning import PlanPartition
@@ -72,7 +73,7 @@ def build(
     settings of the Faust app.
     """
     kafka = config.kafka
-    app = faust.App(kafka.group, **(_faust_settings(config) | dict(settings or {})))
+    app = DisklessApp(kafka.group, **(_faust_settings(config) | dict(settings or {})))
     assert isinstance(app.transport, Transport)  # noqa: S101
     named = {target.name: target for target in config.targets}
 

@@ -328,13 +328,14 @@ class Consumer(driver.Consumer):
         await self._seek_standbys()
 
     async def _seek_uncommitted(self) -> None:
-        """Go back to the beginning of batch topics of which nothing is committed.
+        """Go back to the beginning of the topics of which nothing is committed.
 
         aiokafka's seek to what is committed leaves them where an earlier fetch has moved them, and what that
         fetch brought was thrown away.
         """
+        changelogs = self.app.tables.changelog_topics
         fresh = {
-            tp for tp in self.assignment() if tp.topic in self._batch_topics and not self._read_offset[tp]
+            tp for tp in self.assignment() if tp.topic not in changelogs and not self._read_offset.get(tp)
         }
         if fresh and self.app.conf.consumer_auto_offset_reset == "earliest":
             await self.seek_wait(await self.earliest_offsets(*fresh))

@@ -5,6 +5,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from yarl import URL
 
+from streams.diskless import DisklessApp
 from streams.embedded import EmbeddedBroker, embedded_settings
 from streams.lag import unread
 from streams.transport import BatchMessage, batch_topic
@@ -20,7 +21,7 @@ async def test_records_count_as_unread_until_they_are_acknowledged(embedded_brok
         for number in range(5):
             await producer.send_and_wait("metrics", b"%d" % number, partition=0)
 
-    app = faust.App(
+    app = DisklessApp(
         "lag",
         broker=[URL(f"tidegate://{address}")],
         consumer_auto_offset_reset="earliest",

@@ -3,7 +3,8 @@
 Its arguments are one JSON object (`Job`). It reports one JSON object a line: each batch after it has been
 processed, each commit before it is sent, and the answers to what it is told on standard input:
 `{"ack": N}` acknowledges the batch it numbered N, `{"below": [PARTITION, END]}` all below an offset,
-`{"commit": true}` commits, `{"go": true}` ends a stall, `{"trouble": NAME}` pushes that Kafka error to the
+`{"commit": true}` commits, `{"go": true}` ends a stall, `{"seek": true}` starts again from what is
+committed as the end of a recovery does, `{"trouble": NAME}` pushes that Kafka error to the
 consumer the way its group coordination does.
 """
 
@@ -21,6 +22,7 @@ import faust
 import msgspec
 from faust.types import TP
 
+from streams.diskless import DisklessApp
 from streams.transport import BatchMessage, Consumer, Transport, batch_topic
 
 
@@ -89,7 +91,9 @@ class Run:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.app = app = faust.App(job.group, broker=f"tidegate://{job.broker}", **(SETTINGS | job.settings))
+        self.app = app = DisklessApp(
+            job.group, broker=f"tidegate://{job.broker}", **(SETTINGS | job.settings)
+        )
         self.go = asyncio.Event()
         self.random = Random(job.group)
         self.processing = asyncio.Lock()
@@ -165,6 +169,10 @@ class Run:
                 error = getattr(aiokafka.errors, order["trouble"])("trouble")
                 told = thread._consumer._coordinator._push_error_to_user(error)
                 asyncio.run_coroutine_threadsafe(self.until_consumed(told), thread.thread_loop)
+            if "seek" in order:
+                await self.app.consumer.perform_seek()
+                self.app.consumer.resume_flow()
+                report(kind="sought")
             if "go" in order:
                 self.go.set()
 

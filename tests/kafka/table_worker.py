@@ -16,6 +16,7 @@ import faust
 import msgspec
 from faust.types import TP
 
+from streams.diskless import DisklessApp
 from streams.state import BlockTable
 from streams.transport import BatchMessage, Transport, batch_topic
 from tests.kafka.batch_worker import SETTINGS, report
@@ -46,7 +47,7 @@ class Run:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.app = faust.App(
+        self.app = DisklessApp(
             job.group,
             broker=f"tidegate://{job.broker}",
             table_standby_replicas=job.standbys,

@@ -128,6 +128,26 @@ async def test_late_acknowledgements_never_pass_a_batch_that_has_none(
     assert processed(second) == [(0, offset) for offset in range(50, 60)]
 
 
+async def test_after_a_recovery_a_topic_of_which_nothing_is_committed_is_read_from_its_beginning(
+    start: Start, kafka: str, prefix: str
+) -> None:
+    """What was fetched before the end of a recovery is thrown away, and is lost if it is not read again."""
+    topic = f"{prefix}metrics"
+    await create_topics(kafka, NewTopic(topic, 2, 1))
+    await write(kafka, topic, 30)
+    await write(kafka, topic, 20, partition=1)
+    group = f"{prefix}group"
+    async with AIOKafkaConsumer(topic, bootstrap_servers=kafka, group_id=group) as consumer:
+        await consumer.commit({TopicPartition(topic, 1): 10})
+    worker = await start(records_per_poll=10, late_s=-1)
+    await worker.says(4, kind="done")
+    await worker.tell(seek=True)
+    await worker.says(kind="sought")
+    await worker.says(8, kind="done")
+    again = processed(worker)[40:]
+    assert sorted(again) == [(0, offset) for offset in range(30)] + [(1, offset) for offset in range(10, 20)]
+
+
 async def test_it_starts_in_the_middle_of_a_record_batch(start: Start, kafka: str, prefix: str) -> None:
     """The broker sends whole record batches; what lies before the committed offset was processed already."""
     topic, group = f"{prefix}metrics", f"{prefix}group"
