@@ -111,6 +111,16 @@ class Bank(Protocol):
         """
 
 
+class TunableBank(Bank, Protocol):
+    """A bank whose alarm thresholds people can move. What was set is part of a row's state."""
+
+    def tuning(self, row: int) -> tuple[float, float]:
+        """Logarithms of what the row's thresholds below and above are multiplied by; 0 as calibrated."""
+
+    def tune(self, rows: I64, below: F64, above: F64) -> None:
+        """Set the logarithms of what the rows' thresholds are multiplied by."""
+
+
 def check_batch(rows: I64, times: I64, values: F64, count: int) -> None:
     """Raise what `Bank.update` promises for a bank of `count` rows."""
     if not len(rows) == len(times) == len(values):

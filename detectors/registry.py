@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from detectors.ewma_z import ewma_z_bank
-from detectors.port import Bank, UnknownDetectorError
+from detectors.port import Bank, TunableBank, UnknownDetectorError
 from detectors.river_bank import PREFIXES as RIVER_PREFIXES
 from detectors.river_bank import known_river_models, river_bank
 from detectors.tidegate import tidegate_bank
+from detectors.tuned import TunedBank
 
 DEFAULT_MODEL = "tidegate"
 ALARMS_PER_SERIES_DAY = 1 / 7
@@ -33,8 +34,8 @@ def make_bank(
     *,
     alarms_per_series_day: float = ALARMS_PER_SERIES_DAY,
     key: bytes | None = None,
-) -> Bank:
-    """A fresh bank of `model`, calibrated to an alarm rate.
+) -> TunableBank:
+    """A fresh bank of `model`, calibrated to an alarm rate; people may move its rows' thresholds.
 
     `model` is a name of `known_models`, or a River anomaly or drift detector by its dotted name
     ("river.anomaly.HalfSpaceTrees"), whose state needs `key` to be dumped and loaded, or a factory of
@@ -49,14 +50,15 @@ def make_bank(
             f"alarms_per_series_day is {alarms_per_series_day}, expected more than 0 and below 1440"
         )
     if model.startswith(RIVER_PREFIXES):
-        return river_bank(model, params or {}, alarms_per_series_day=alarms_per_series_day, key=key)
+        bank: Bank = river_bank(model, params or {}, alarms_per_series_day=alarms_per_series_day, key=key)
+        return TunedBank(bank)
     build = _NATIVE.get(model) or _own(model)
     given = dict(params or {})
     accepted = [name for name in inspect.signature(build).parameters if name != "alarms_per_series_day"]
     if unknown := sorted(set(given) - set(accepted)):
         takes = ", ".join(accepted) or "none"
         raise UnknownDetectorError(f"{model} has no parameter {unknown[0]!r}: it takes {takes}")
-    return build(alarms_per_series_day=alarms_per_series_day, **given)
+    return TunedBank(build(alarms_per_series_day=alarms_per_series_day, **given))
 
 
 def _own(model: str) -> Callable[..., Bank]:
