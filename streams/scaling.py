@@ -49,7 +49,7 @@ class ScaleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     min: Annotated[int, _key("fewest replicas")] = 1
     max: Annotated[int, _key("most replicas")] = 1000
     price: Annotated[float, _key("cost of a replica-hour")] = 1.0
-    penalty: Annotated[float, _key("cost of a replica-hour of load that is not served")] = 6.0
+    penalty: Annotated[float, _key("cost of a replica-hour of load that is not served")] = 12.0
     breach_penalty: Annotated[
         float | None,
         _key("cost of an hour in which any load is not served; absent: by the reactive rule's own breaches"),

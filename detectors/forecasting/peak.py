@@ -10,7 +10,7 @@ from detectors.forecasting.peak_state import AHEAD, HEADS, PEAK, RECENT, layout
 from detectors.forecasting.port import F64, I64
 from detectors.forecasting.rows import Rows
 
-VERSION = 1
+VERSION = 2
 SKILL_AFTER = 200  # windows learnt before skill is told
 
 
@@ -31,13 +31,14 @@ class PeakForecaster(Rows):
     A sample's value is known when its interval ends, and a replica asked for then serves `startup_ms`
     later; so the window is the `startup_ms / cadence + 1` samples that follow. The rise over the
     present value is a robust recursive least squares regression on recent differences, extremes and
-    the rises seen at this minute of the hour, minute of the day and time of the week; its spread a
+    the rises seen at this minute of the hour, minute of the day and time of the week, on the average and
+    the last time, so that a job that starts at a minute is expected at that minute; its spread a
     second one on volatilities and on the errors seen at these phases. Quantiles come from a decayed
     histogram of standardised errors, one for calm times and one for those after a surprise (online
     conformal prediction: Vovk, Gammerman and Shafer 2005; locally weighted: Lei et al. 2018; Mondrian:
     Vovk 2012), so that their coverage holds whatever the load's shape.
 
-    About 65 KB a row: a model for targets, not for every metric.
+    About 95 KB a row: a model for targets, not for every metric.
 
     >>> model = PeakForecaster(startup_ms=120_000)
     >>> model.grow(1)

@@ -21,6 +21,7 @@ from detectors.forecasting.peak_state import (
     HUBER,
     MOOD_FORGET,
     MOOD_PRIOR,
+    MOST_RISE,
     PEAK,
     RECENT,
     REGRESSION_FORGET,
@@ -102,10 +103,13 @@ def _learn_head(row: Any, slot: int, head: int, rise: float) -> None:
     )  # fmt: skip
 
     hour, day, week = row.p_phase[slot, 0], row.p_phase[slot, 1], row.p_phase[slot, 2]
-    tame = min(max(rise, -2.0), centre + 20.0 * spread)
+    tame = min(max(rise, -2.0), max(centre + 20.0 * spread, MOST_RISE))
     row.rise_hour[head, hour] += 0.08 * (tame - row.rise_hour[head, hour])
     row.rise_day[head, day] += 0.3 * (tame - row.rise_day[head, day])
     row.rise_week[head, week] += 0.1 * (tame - row.rise_week[head, week])
+    row.day_before[head, day] = tame
+    same = week == row.week_cell  # a cell spans minutes: it keeps the highest of its last visit
+    row.week_before[head, week] = max(row.week_before[head, week], tame) if same else tame
     row.error_hour[head, hour] += 0.08 * (error - row.error_hour[head, hour])
     row.error_day[head, day] += 0.3 * (error - row.error_day[head, day])
 
@@ -128,6 +132,7 @@ def _learn(row: Any, slot: int) -> None:
     row.naive_rise += 0.05 * (row.long_volatility + 1e-6) * share
     _learn_head(row, slot, PEAK, rise)
     _learn_head(row, slot, AHEAD, (row.recent[(row.count - 1) % RECENT] - value) / scale)
+    row.week_cell = row.p_phase[slot, 2]
     row.learnt += 1
 
 
@@ -146,20 +151,7 @@ def _write_features(row: Any, slot: int, value: float) -> None:
         if k < 15:
             high15 = max(high15, past)
             low15 = min(low15, past)
-    hour, day, week = row.p_phase[slot, 0], row.p_phase[slot, 1], row.p_phase[slot, 2]
     for head in range(HEADS):
-        rise_day = 0.0
-        most = -math.inf
-        for k in range(-2, 3):
-            around = row.rise_day[head, (day + k) % DAY]
-            rise_day += around / 5.0
-            most = max(most, around)
-        error_hour = 0.0
-        for k in range(-1, 2):
-            error_hour += row.error_hour[head, (hour + k) % HOUR] / 3.0
-        error_day = 0.0
-        for k in range(-3, 4):
-            error_day += row.error_day[head, (day + k) % DAY] / 7.0
         x = row.p_features[slot, head]
         x[0] = 1.0
         x[1] = (value - before) / scale
@@ -170,22 +162,52 @@ def _write_features(row: Any, slot: int, value: float) -> None:
         x[6] = (high15 - value) / scale
         x[7] = (low15 - value) / scale
         x[8] = (high60 - value) / scale
-        x[9] = row.rise_hour[head, hour]
-        x[10] = rise_day
-        x[11] = most
-        x[12] = row.rise_week[head, week]
-        x[13] = value / scale
-        x[14] = row.short_volatility
+        x[9] = value / scale
+        x[10] = row.short_volatility
         s = row.p_spreads[slot, head]
         s[0] = 0.1
         s[1] = row.short_volatility
         s[2] = row.long_volatility
-        s[3] = error_hour
-        s[4] = error_day
-        s[5] = 0.3 * abs(value) / scale
-        s[6] = (high15 - low15) / scale
-        s[7] = abs(x[1])
-        s[8] = abs(x[4])
+        s[3] = 0.3 * abs(value) / scale
+        s[4] = (high15 - low15) / scale
+        s[5] = abs(x[1])
+        s[6] = abs(x[4])
+        _write_phase_features(row, slot, head)
+
+
+@njit(cache=True, nogil=True)
+def _write_phase_features(row: Any, slot: int, head: int) -> None:
+    """The regressors from what was seen at these phases of the hour, the day and the week."""
+    hour, day, week = row.p_phase[slot, 0], row.p_phase[slot, 1], row.p_phase[slot, 2]
+    usual = 0.0
+    most = -math.inf
+    for k in range(-2, 3):
+        around = row.rise_day[head, (day + k) % DAY]
+        usual += around / 5.0
+        most = max(most, around)
+    yesterday = row.day_before[head, day]
+    highest = max(row.day_before[head, (day + 1) % DAY], yesterday, row.day_before[head, (day - 1) % DAY])
+    x = row.p_features[slot, head]
+    x[11] = row.rise_hour[head, hour]
+    x[12] = usual
+    x[13] = most
+    x[14] = row.rise_week[head, week]
+    x[15] = row.rise_day[head, day]
+    x[16] = yesterday
+    x[17] = highest
+    x[18] = row.week_before[head, week]
+    error_hour = 0.0
+    for k in range(-1, 2):
+        error_hour += row.error_hour[head, (hour + k) % HOUR] / 3.0
+    error_day = 0.0
+    for k in range(-3, 4):
+        error_day += row.error_day[head, (day + k) % DAY] / 7.0
+    s = row.p_spreads[slot, head]
+    s[7] = error_hour
+    s[8] = error_day
+    s[9] = abs(highest)
+    s[10] = abs(row.week_before[head, week])
+    s[11] = abs(row.rise_day[head, day])
 
 
 @njit(cache=True, nogil=True)
@@ -199,9 +221,10 @@ def _predict(row: Any, slot: int, value: float) -> None:
         spread = 0.0
         for k in range(SPREADS):
             spread += row.spread_weights[head, k] * s[k]
-        least = 0.1 * (row.long_volatility + s[3] + 1e-4)
-        # A peak beyond three times the last hour's reach is extrapolation, not evidence.
-        reach = 3.0 * (x[8] + 1.0)
+        least = 0.1 * (row.long_volatility + s[7] + 1e-4)
+        # A peak beyond three times the last hour's reach, or the last day's or week's at this time, is
+        # extrapolation, not evidence.
+        reach = max(3.0 * (x[8] + 1.0), 1.2 * x[17], 1.2 * x[18])
         centre = max(min(centre, reach), -abs(value) / row.p_scale[slot])
         if not (math.isfinite(centre) and math.isfinite(spread)):
             centre, spread = 0.0, least

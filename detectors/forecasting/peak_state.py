@@ -7,8 +7,8 @@ import numpy as np
 HEADS = 2  # what is forecast: the highest sample until a new replica serves, and the sample then
 PEAK, AHEAD = 0, 1
 
-FEATURES = 15  # regressors of the centre
-SPREADS = 9  # regressors of the spread
+FEATURES = 19  # regressors of the centre
+SPREADS = 12  # regressors of the spread
 CELLS = 96  # cells of a histogram of standardised errors
 MOODS = 2  # histograms: calm, and within an hour's worth of samples of a surprise
 RECENT = 64  # last values kept
@@ -19,12 +19,13 @@ HOUR, DAY, WEEK = 60, 1440, 2016
 EDGES = np.sinh(np.linspace(-3.0, 5.5, CELLS + 1)) / 2.0  # fine near zero, wide in the tail
 
 # Memories, in samples.
-REGRESSION_FORGET = 1.0 - 1.0 / 3000.0
+REGRESSION_FORGET = 1.0 - 1.0 / 5000.0
 HISTOGRAM_FORGET = 1.0 - 1.0 / 6000.0
 MOOD_FORGET = 1.0 - 1.0 / 3000.0
 MOOD_PRIOR = 200.0  # samples' worth of the common histogram in each mood's own
 SURPRISE, SURPRISE_SAMPLES = 5.0, 60
-HUBER = 5.0
+HUBER = 8.0
+MOST_RISE = 10.0  # times the scale: a larger one is remembered only as far as it was within expectation
 
 SKILL_LEVEL = 0.9  # the quantile on which skill against persistence is judged
 SKILL_FORGET = 1.0 - 1.0 / 1000.0
@@ -58,6 +59,9 @@ def layout(max_lead: int) -> np.dtype[Any]:
             ("rise_hour", "f4", (HEADS, HOUR)),
             ("rise_day", "f4", (HEADS, DAY)),
             ("rise_week", "f4", (HEADS, WEEK)),
+            ("day_before", "f4", (HEADS, DAY)),  # the rise at this minute yesterday
+            ("week_before", "f4", (HEADS, WEEK)),  # the highest in this cell last week
+            ("week_cell", "i8"),  # the cell last learnt
             ("error_hour", "f4", (HEADS, HOUR)),
             ("error_day", "f4", (HEADS, DAY)),
             ("model_loss", "f8"),

@@ -31,7 +31,7 @@ class ScalePolicy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     capacity: float
     startup_s: float = 120.0
     price: float = 1.0
-    penalty: float = 6.0
+    penalty: float = 12.0
     breach_penalty: float | None = None
     min_replicas: int = 1
     max_replicas: int = 1000
