@@ -22,7 +22,7 @@ test-platforms: setup
 	$(BIN)/python -m pytest -m platforms
 
 bench: setup
-	$(BIN)/python -m bench.throughput
+	$(BIN)/python -m bench.reach --json bench.json
 
 bench-detect: setup
 	$(BIN)/python -m bench.detection

@@ -13,7 +13,8 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.logging import RichHandler
 
-from streams.cli_backtest import backtest, bench
+from streams.cli_backtest import backtest
+from streams.cli_bench import bench
 from streams.cli_shared import ConfigOption, OptionalConfig, bar, configured, fail, terminal
 from streams.cli_state import state
 

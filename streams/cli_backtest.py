@@ -1,32 +1,13 @@
-"""`tidegate backtest` and `tidegate bench`: recorded data replayed, figures measured."""
+"""`tidegate backtest`: recorded data replayed."""
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from streams.cli_shared import OptionalConfig, bar, configured, fail
+from streams.cli_shared import OptionalConfig, bar, configured
 
 backtest = typer.Typer(help="Replay recorded data, write what Tidegate would do.", no_args_is_help=True)
-bench = typer.Typer(help="Measured figures, beside their limit in the same run.", no_args_is_help=True)
-
-
-@bench.command("throughput")
-def bench_throughput(
-    json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here")] = None,
-    records: Annotated[int, typer.Option(min=100_000, help="one-sample records")] = 1_000_000,
-    series: Annotated[int, typer.Option(min=1, help="series they belong to")] = 1_000,
-) -> None:
-    """Records per second of one worker on a real Apache Kafka, beside aiokafka and msgspec alone."""
-    try:
-        from bench.throughput import measure  # noqa: PLC0415 - not part of the installed package
-    except ModuleNotFoundError:
-        fail("the benchmarks are in the repository: clone it, run `make setup`, and try again there")
-    figures = measure(records, series)
-    print(json.dumps(figures, indent=2))
-    if json_file is not None:
-        json_file.write_text(json.dumps(figures, indent=2) + "\n")
 
 
 @backtest.command("detect")
