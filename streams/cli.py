@@ -1,24 +1,29 @@
 """The command line: `tidegate`."""
 
-import asyncio
 import contextlib
 import logging
 import os
-import signal
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
-from rich.logging import RichHandler
 
 from streams.cli_backtest import backtest
 from streams.cli_bench import bench
-from streams.cli_shared import ConfigOption, OptionalConfig, bar, configured, fail, terminal
+from streams.cli_serve import serve
+from streams.cli_shared import (
+    ConfigOption,
+    OptionalConfig,
+    bar,
+    configured,
+    fail,
+    log_to_terminal,
+    run_async,
+    terminal,
+    until_stopped,
+)
 from streams.cli_state import state
-
-T = TypeVar("T")
 
 app = typer.Typer(
     name="tidegate",
@@ -29,6 +34,7 @@ app = typer.Typer(
 app.add_typer(backtest, name="backtest")
 app.add_typer(bench, name="bench")
 app.add_typer(state, name="state")
+app.add_typer(serve)
 
 
 def main() -> None:
@@ -39,21 +45,6 @@ def main() -> None:
         app()
     except EXPECTED as error:
         fail(str(error))
-
-
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    return asyncio.run(work)
-
-
-def _log_to_terminal(verbose: bool) -> None:
-    from streams.noise import Seldom  # noqa: PLC0415
-
-    handler = RichHandler(console=terminal, show_path=False, rich_tracebacks=False)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", datefmt="[%X]", handlers=[handler])
-    if not verbose:  # the clients and Faust tell every step at INFO
-        handler.addFilter(Seldom())
-        for name in ("aiokafka", "faust", "httpx", "mode", "streams.transport"):
-            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 # -- running --------------------------------------------------------------------------------------
@@ -74,7 +65,7 @@ def demo(
 
     logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
     run = Demo(Options(seconds=seconds, trace=trace, port=port), os.environ)
-    result = _run(watch(run, terminal, headless=headless))
+    result = run_async(watch(run, terminal, headless=headless))
     if report is not None:
         result.write(report)
     print(in_words(result))
@@ -94,22 +85,10 @@ def worker(
     chosen = tuple(role.strip() for role in roles.split(","))
     if unknown := sorted(set(chosen) - set(ROLES)):
         fail(f"--roles: unknown {', '.join(unknown)}; known: {', '.join(ROLES)}")
-    _log_to_terminal(verbose)
-    _run(_work(Worker(read(config), environ=os.environ, roles=chosen)))
-
-
-async def _work(running: Any) -> None:
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    assert task is not None  # noqa: S101
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, task.cancel)
-    try:
-        await running.start()
-        await running.wait()
-    except asyncio.CancelledError:
-        logging.getLogger(__name__).info("stopping: writing state")
-    finally:
-        await running.stop()
+    log_to_terminal(verbose)
+    run_async(
+        until_stopped(Worker(read(config), environ=os.environ, roles=chosen), "stopping: writing state")
+    )
 
 
 @app.command()
@@ -117,7 +96,7 @@ def check(config: ConfigOption) -> None:
     """Validate the configuration, reach each component, say what is wrong and how to mend it."""
     from streams.check import examine  # noqa: PLC0415
 
-    findings = _run(examine(config, os.environ))
+    findings = run_async(examine(config, os.environ))
     for finding in findings:
         mark = "[green]ok[/]  " if finding.good else "[red]bad[/] "
         terminal.print(f"{mark} {finding.what}: {finding.words}", highlight=False, soft_wrap=True)
@@ -138,7 +117,7 @@ def pause(
     """Stop the hands at once, on one target or on everything."""
     from streams.pauses import pause as stop_hands  # noqa: PLC0415
 
-    print(_run(stop_hands(config, _scope(target, everything), reason, os.environ)))
+    print(run_async(stop_hands(config, _scope(target, everything), reason, os.environ)))
 
 
 @app.command()
@@ -150,7 +129,7 @@ def resume(
     """Lift a pause."""
     from streams.pauses import resume as free_hands  # noqa: PLC0415
 
-    print(_run(free_hands(config, _scope(target, everything), os.environ)))
+    print(run_async(free_hands(config, _scope(target, everything), os.environ)))
 
 
 def _scope(target: str | None, everything: bool) -> str | None:
@@ -190,7 +169,7 @@ def produce(
     kafka = configured(config).kafka
     with bar() as shown:
         task = shown.add_task("samples", total=None)
-        written = _run(
+        written = run_async(
             run(
                 file,
                 connection=client_settings(kafka, os.environ),
@@ -241,4 +220,4 @@ def tail(
                 print(line(record), flush=True)
 
     with contextlib.suppress(KeyboardInterrupt):
-        _run(show())
+        run_async(show())

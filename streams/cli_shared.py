@@ -1,15 +1,22 @@
 """What the parts of the command line share."""
 
+import asyncio
+import logging
+import signal
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Protocol, TypeVar
 
 import typer
 from rich.console import Console as Terminal
+from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from streams.config import Config
+
+T = TypeVar("T")
 
 terminal = Terminal(stderr=True)
 
@@ -36,3 +43,48 @@ def configured(path: Path | None) -> "Config":
     from streams.config import Config, read  # noqa: PLC0415
 
     return read(path) if path else Config()
+
+
+def run_async(work: Coroutine[Any, Any, T]) -> T:
+    """Run `work` in an event loop of its own; return what it returns."""
+    return asyncio.run(work)
+
+
+def log_to_terminal(verbose: bool) -> None:
+    """Show the log; with `verbose`, also what the clients and Faust tell of every step."""
+    from streams.noise import Seldom  # noqa: PLC0415
+
+    handler = RichHandler(console=terminal, show_path=False, rich_tracebacks=False)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", datefmt="[%X]", handlers=[handler])
+    if not verbose:
+        handler.addFilter(Seldom())
+        for name in ("aiokafka", "faust", "httpx", "mode", "streams.transport"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class Service(Protocol):
+    """What runs until it is stopped."""
+
+    async def start(self) -> None:
+        """Return when it runs."""
+
+    async def wait(self) -> None:
+        """Return when it has ended by itself."""
+
+    async def stop(self) -> None:
+        """Finish what is under way and close everything."""
+
+
+async def until_stopped(running: Service, last_words: str = "stopping") -> None:
+    """Run until SIGTERM, Ctrl-C, or its own end."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None  # noqa: S101
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await running.start()
+        await running.wait()
+    except asyncio.CancelledError:
+        logging.getLogger(__name__).info("%s", last_words)
+    finally:
+        await running.stop()

@@ -11,6 +11,7 @@ from streams.console import ConsoleError
 from streams.embedded import EmbeddedError
 from streams.exports import ExportError
 from streams.produce import ProduceError
+from streams.receive.errors import ReceiveError
 from streams.tail import TailError
 from streams.topics import TopicError
 from streams.traces import TraceError
@@ -27,6 +28,7 @@ EXPECTED = (
     ObservationError,
     OSError,
     ProduceError,
+    ReceiveError,
     SchemaError,
     TailError,
     TopicError,

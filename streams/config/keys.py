@@ -2,23 +2,15 @@
 
 from typing import Annotated, Any, Literal
 
-import msgspec
-from msgspec import Meta
-
 from planners.releases import JudgeConfig
 from schemas.alert import Severity
+from streams.config.receive import ReceiveConfig
+from streams.config.section import Section
+from streams.config.section import key as _key
 from streams.scaling import ScaleConfig
 
 Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
-
-
-def _key(description: str, **bounds: Any) -> Meta:
-    return Meta(description=description, **bounds)
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The base of every table of the file."""
 
 
 class KafkaConfig(Section, frozen=True, kw_only=True):
@@ -151,5 +143,8 @@ class Config(Section, frozen=True, kw_only=True):
     alerts: Annotated[AlertConfig, _key("alert lifecycle")] = AlertConfig()
     state: Annotated[StateConfig, _key("durable state")] = StateConfig()
     telemetry: Annotated[TelemetryConfig, _key("metrics and console")] = TelemetryConfig()
+    receive: Annotated[ReceiveConfig, _key("what `tidegate receive` takes over HTTP and gRPC")] = (
+        ReceiveConfig()
+    )
     actuators: Annotated[dict[str, ActuatorConfig], _key("platforms, by a name of your choice")] = {}
     targets: Annotated[tuple[TargetConfig, ...], _key("services that are acted on")] = ()

@@ -1,0 +1,25 @@
+"""The commands that serve others: `tidegate receive` and `tidegate serve-...`."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from streams.cli_shared import ConfigOption, log_to_terminal, run_async, until_stopped
+
+serve = typer.Typer()
+
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="log the Kafka client too")]
+
+
+@serve.command()
+def receive(config: ConfigOption, verbose: Verbose = False) -> None:
+    """Take in metrics: Prometheus remote write, OTLP over HTTP and gRPC, OTLP records on Kafka topics."""
+    from streams.config import read  # noqa: PLC0415
+    from streams.extras import needed  # noqa: PLC0415
+
+    settings = read(config)
+    with needed("receive"):
+        from streams.receive.receiver import Receiver  # noqa: PLC0415
+    log_to_terminal(verbose)
+    run_async(until_stopped(Receiver(settings, environ=os.environ)))
