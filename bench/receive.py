@@ -1,7 +1,7 @@
 """Samples per second of `tidegate receive` on a real Apache Kafka, and what one costs the receiver's CPU.
 
 `python -m bench.receive [SERIES]`. Requests are built before the clock runs: 2000 one-sample series each, ten
-labels a series, half of them counters. Four shards push at once, each when the one before is answered.
+labels a series, half of them counters; four shards push at once, each when the last one is answered.
 """
 
 import asyncio
