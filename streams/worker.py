@@ -18,6 +18,8 @@ from streams.console import Console, Feed
 from streams.detection import DetectPartition
 from streams.lag import unread
 from streams.output import Output
+from streams.planning import PlanPartition
+from streams.rehearsal import rehearse
 from streams.telemetry import Telemetry
 from streams.topics import ensure_topics
 from streams.transport import Transport
@@ -78,19 +80,21 @@ class Worker:
             ready=self._unready,
         )
         state_key = environ.get(config.state.key_env)
+        self._state_key = state_key.encode() if state_key else None
         self.pipeline = pipeline_app.build(
             config,
             clock=clock,
             ledger=self.ledger,
             actuators=self._actuators,
-            state_key=state_key.encode() if state_key else None,
+            state_key=self._state_key,
             observe=self._observe,
             saved=self.telemetry.checkpoint,
             roles=roles,
             settings={"broker_credentials": faust_credentials(config.kafka, environ), **dict(settings or {})},
         )
         cast(Transport, self.pipeline.app.transport).release = self._release
-        self._started = False
+        self._roles = roles
+        self._starting: str | None = "waiting for the brokers"
         self._tasks: list[asyncio.Task[None]] = []
 
     def _configured_actuators(self) -> dict[str, Actuator]:
@@ -108,7 +112,7 @@ class Worker:
             self._listen(stage, outputs)
 
     async def start(self, patience_s: float | None = None) -> None:
-        """Wait for the brokers, make missing topics, start; return when the app runs.
+        """Wait for the brokers, make missing topics, compile, start; return when the app runs.
 
         `patience_s` bounds the wait for the brokers; without it the wait has no end.
 
@@ -118,8 +122,10 @@ class Worker:
         """
         await self.console.start()
         await self._await_brokers(patience_s)
+        self._starting = "compiling the models"
+        await asyncio.to_thread(self._rehearse)
         await self.pipeline.app.start()
-        self._started = True
+        self._starting = None
         self._tasks = [asyncio.create_task(self._report())]
 
     async def _await_brokers(self, patience_s: float | None) -> None:
@@ -138,11 +144,20 @@ class Worker:
                     log.info("created topics: %s", ", ".join(created))
                 return
 
+    def _rehearse(self) -> None:
+        config, roles = self.config, self._roles
+        targets = {target.name: target for target in config.targets}
+        rehearse(
+            config.targets,
+            pipeline_app.detector(config, self._state_key)(0) if "detect" in roles else None,
+            PlanPartition(0, targets, self._state_key) if "plan" in roles else None,
+        )
+
     def _unready(self) -> str | None:
         """Why this worker does not take samples now; None where it does."""
         app = self.pipeline.app
-        if not self._started:
-            return "waiting for the brokers"
+        if self._starting is not None:
+            return self._starting
         return "restoring state" if app.rebalancing or app.in_recovery else None
 
     def _reading(self) -> str:
@@ -182,7 +197,7 @@ class Worker:
                 assert isinstance(partition, DetectPartition)  # noqa: S101
                 self.telemetry.detection(number, partition.counts, len(partition))
             self.telemetry.held(detect.partitions)
-        if self._started:
+        if self._starting is None:
             self.telemetry.lag(unread(self.pipeline.app))
 
     async def wait(self) -> None:
@@ -200,7 +215,7 @@ class Worker:
         """Finish what is under way, write state, commit, and close everything."""
         for task in self._tasks:
             task.cancel()
-        self._started = False
+        self._starting = "stopping"
         await self.pipeline.app.stop()
         self.report()
         for actuator in set(self._actuators.values()):
