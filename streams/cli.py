@@ -158,6 +158,9 @@ def produce(
     label: Annotated[list[str] | None, typer.Option(help="name=value, as often as you like")] = None,
     speed: Annotated[float | None, typer.Option(help="event time over wall time; default: at once")] = None,
     now: Annotated[bool, typer.Option("--now", help="move the times so that the first is now")] = False,
+    until_now: Annotated[
+        bool, typer.Option("--until-now", help="move the times so that the last is now: a history")
+    ] = False,
     config: OptionalConfig = None,
 ) -> None:
     """Write a recorded series to `metrics`."""
@@ -177,6 +180,7 @@ def produce(
                 topic=f"{kafka.prefix}metrics",
                 speed=speed,
                 start=wall_clock() if now else None,
+                end=wall_clock() if until_now else None,
                 progress=lambda done, total: shown.update(task, completed=done, total=total),
             )
         )

@@ -14,7 +14,7 @@ from streams.config import Config
 from streams.detection import DetectPartition
 from streams.partition import COLD
 from streams.series_rows import Block
-from streams.topics import MAX_RECORD_BYTES
+from streams.topics import MAX_RECORD_BYTES, partitions_of
 
 FORMAT = 1
 STAGES = ("detect", "plan")
@@ -88,7 +88,7 @@ async def take(config: Config, connection: Mapping[str, Any], now_ms: int) -> Ex
 
 async def _blocks(topic: str, connection: Mapping[str, Any]) -> dict[int, dict[bytes, bytes]]:
     """The newest block under each key of a changelog, by partition; nothing where there is no such topic."""
-    partitions = await _partitions(topic, connection)
+    partitions = await partitions_of(topic, connection)
     if not partitions:
         return {}
     async with AIOKafkaConsumer(**connection, enable_auto_commit=False) as consumer:
@@ -106,16 +106,6 @@ async def _blocks(topic: str, connection: Mapping[str, Any]) -> dict[int, dict[b
                         else:
                             found[record.partition][record.key] = record.value
     return found
-
-
-async def _partitions(topic: str, connection: Mapping[str, Any]) -> list[TopicPartition]:
-    admin = AIOKafkaAdminClient(**connection)
-    await admin.start()
-    try:
-        (found,) = await admin.describe_topics([topic])
-    finally:
-        await admin.close()
-    return [TopicPartition(topic, each["partition"]) for each in found["partitions"]]
 
 
 async def put(export: Export, config: Config, connection: Mapping[str, Any]) -> int:

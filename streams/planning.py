@@ -120,15 +120,18 @@ class Target:
         outputs = []
         if forecast is not None:
             outputs.append(output("forecasts", self.config.name, forecast.message(self.config.name)))
-        # While catching up, a command that nobody would execute any more is not issued.
+        # While catching up, a command that nobody would execute any more is not issued; nor is the platform
+        # taken to have what it was not asked for.
         fresh = ts + self._ttl_ms > now_ms
-        if decision is not None and decision.changed and fresh:
+        wanted = decision is not None and (decision.changed or self.state.replicas is None)
+        if decision is not None and wanted and fresh:
             outputs.append(self._scale_command(ts, decision))
         return outputs
 
     def _scale_command(self, ts: int, decision: Decision) -> Output:
         action = Scale(replicas=decision.replicas, previous=decision.previous)
-        command = self._command(ts, action, list(decision.reasons))
+        unsure = [] if decision.changed else ["it is not known what the platform has"]
+        command = self._command(ts, action, [*decision.reasons, *unsure])
         self.state.asked = command.id
         self.state.replicas = decision.replicas
         return output("commands", self.config.name, command)

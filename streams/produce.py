@@ -52,6 +52,7 @@ async def produce(
     topic: str = "metrics",
     speed: float | None = None,
     start: int | None = None,
+    end: int | None = None,
     batch: int = 100,
     progress: Callable[[int, int], None] = lambda done, total: None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -60,8 +61,8 @@ async def produce(
     """Write the time and value columns of the CSV at `path` to `topic` as native JSON.
 
     A record holds up to `batch` samples. `speed` is event time over wall time (60: an hour in a minute);
-    None writes without waiting. `start` moves the first sample to that Unix ms and the others with it.
-    `connection` are aiokafka's keyword arguments; `progress` gets samples written and in all.
+    None writes without waiting. `start` moves the first sample to that Unix ms, `end` the newest, and the
+    others with it. `connection` are aiokafka's keyword arguments; `progress` gets samples written and in all.
 
     Raises:
         TraceError: the file cannot be used.
@@ -72,9 +73,9 @@ async def produce(
         raise ProduceError(f"a record of {batch} samples makes no sense: expected one or more")
     if speed is not None and not (speed > 0 and math.isfinite(speed)):
         raise ProduceError(f"speed {speed} makes no sense: expected a positive number, 1 for as recorded")
-    trace = read_trace(path)
-    times = trace.times if start is None or not len(trace.times) else trace.times - trace.times[0] + start
-    trace = trace._replace(times=times)
+    if start is not None and end is not None:
+        raise ProduceError("the series can be moved to begin or to end at a time, not both")
+    trace = _moved(read_trace(path), start, end)
     await _check_topic(connection, topic)
     records = 0
     done = 0
@@ -99,6 +100,15 @@ async def produce(
         await asyncio.gather(*waiting)
     progress(done, len(trace.times))
     return Produced(records, done)
+
+
+def _moved(trace: Trace, start: int | None, end: int | None) -> Trace:
+    times = trace.times
+    if start is not None and len(times):
+        times = times - times[0] + start
+    if end is not None and len(times):
+        times = times - times.max() + end
+    return trace._replace(times=times)
 
 
 def _ranges(trace: Trace, batch: int, speed: float | None) -> Iterator[tuple[int, int]]:

@@ -27,6 +27,7 @@ from schemas import (
     decode,
 )
 from streams.record import Record
+from streams.topics import partitions_of
 
 MESSAGES = (
     Alert
@@ -67,7 +68,7 @@ async def tail(
         if topic not in topics:
             known = ", ".join(sorted(name for name in topics if not name.startswith("__"))) or "none"
             raise TailError(f"there is no topic {topic} at {connection['bootstrap_servers']}; there: {known}")
-        partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        partitions = await partitions_of(topic, connection)
         consumer.assign(partitions)
         begin = await consumer.beginning_offsets(partitions)
         end = await consumer.end_offsets(partitions)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
@@ -92,3 +93,23 @@ def _new_topic(spec: TopicSpec, kafka: KafkaConfig) -> NewTopic:
             "max.message.bytes": str(MAX_RECORD_BYTES),
         },
     )
+
+
+async def partitions_of(topic: str, connection: Mapping[str, Any]) -> list[TopicPartition]:
+    """The partitions of `topic`, in order; none where there is no such topic.
+
+    A consumer that has not subscribed to the topic does not know them. `connection` are aiokafka's keyword
+    arguments.
+
+    Raises:
+        KafkaError: the brokers cannot be reached.
+    """
+    admin = AIOKafkaAdminClient(**connection)
+    await admin.start()
+    try:
+        (found,) = await admin.describe_topics([topic])
+    finally:
+        await admin.close()
+    return [
+        TopicPartition(topic, number) for number in sorted(each["partition"] for each in found["partitions"])
+    ]

@@ -103,10 +103,11 @@ async def test_at_a_pace_each_record_waits_for_its_time(
     assert fast.records < 10
 
 
-async def test_times_can_be_moved_to_begin_now(
-    connection: dict[str, Any], csv: Callable[[int], Path]
+@pytest.mark.parametrize("move", [{"start": 5_000_000}, {"end": 5_120_000}])
+async def test_times_can_be_moved_to_begin_or_to_end_now(
+    connection: dict[str, Any], csv: Callable[[int], Path], move: dict[str, int]
 ) -> None:
-    await produce(csv(3), connection=connection, series=SERIES, start=5_000_000)
+    await produce(csv(3), connection=connection, series=SERIES, **move)
     (record,) = await read_all(connection, "metrics")
     assert [sample["ts"] for sample in json.loads(record.value)] == [5_000_000, 5_060_000, 5_120_000]
 
@@ -118,6 +119,8 @@ async def test_what_cannot_be_produced_says_why(
         await produce(csv(1), connection=connection, series=SERIES, topic="metricz")
     with pytest.raises(ProduceError, match="speed -1"):
         await produce(csv(1), connection=connection, series=SERIES, speed=-1)
+    with pytest.raises(ProduceError, match="not both"):
+        await produce(csv(1), connection=connection, series=SERIES, start=1, end=1)
     with pytest.raises(ProduceError, match="0 samples"):
         await produce(csv(1), connection=connection, series=SERIES, batch=0)
     with pytest.raises(TraceError, match="absent"):

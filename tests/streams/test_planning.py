@@ -1,5 +1,6 @@
 """One partition of targets: signals become forecasts and commands, a bad release one rollback."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -78,9 +79,9 @@ def test_load_becomes_forecasts_and_scale_commands_with_reasons() -> None:
     assert len(commands) > 10
     for command in commands:
         assert isinstance(command.action, Scale)
-        assert command.action.replicas != command.action.previous
         assert command.reasons
         assert command.expires_at == command.issued_at + 300_000
+    assert all(c.action.replicas != c.action.previous for c in commands[1:] if isinstance(c.action, Scale))
     sequences = [command.sequence for command in commands]
     assert sequences == sorted(set(sequences))
 
@@ -123,6 +124,25 @@ def test_commands_that_nobody_would_execute_any_more_are_not_issued() -> None:
     assert all(command.issued_at >= late - 300_000 for command in commands)
 
 
+def test_what_was_decided_while_catching_up_is_asked_for_once_it_is_fresh() -> None:
+    records = [_signal(step, step, "load", 200.0) for step in range(60)]
+    (command,) = _commands(_run(_partition(), records, now=START + 62 * MINUTE))
+    assert isinstance(command.action, Scale)
+    assert command.issued_at == START + 58 * MINUTE  # the first that has not expired
+    assert 20 <= command.action.replicas <= 40
+
+
+def test_a_platform_that_was_not_asked_keeps_what_it_has() -> None:
+    told = [_signal(0, 0, "replicas", 7.0)]
+    target = msgspec.structs.replace(TARGET, replicas="replicas")
+    partition = PlanPartition(0, {"checkout": target})
+    _run(partition, told)
+    records = [_signal(step, step, "load", 200.0) for step in range(1, 61)]
+    (command,) = _commands(_run(partition, records, now=START + 63 * MINUTE))
+    assert isinstance(command.action, Scale)
+    assert command.action.previous == 7
+
+
 @pytest.mark.parametrize("status", ["failed", "paused", "expired"])
 def test_a_scale_that_was_not_carried_out_is_asked_for_again(status: Status) -> None:
     partition = _partition()
@@ -135,8 +155,8 @@ def test_a_scale_that_was_not_carried_out_is_asked_for_again(status: Status) -> 
     )
     partition.process([message("outcomes", 0, outcome)], START)
     again = _commands(_run(partition, records[100:]))
-    assert again
     assert again[0].id != last.id
+    assert again[0].issued_at == START + 50 * MINUTE  # with the next sample
 
 
 def test_what_cannot_be_read_is_a_dead_letter() -> None:
