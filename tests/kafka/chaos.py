@@ -228,14 +228,17 @@ class Load:
 
 
 async def create_topics(address: str, *topics: NewTopic) -> None:
-    """Create topics; fails where one is there already."""
+    """Create topics and wait until the brokers tell of them; fails where one is there already."""
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     await admin.start()
     try:
         answer = await admin.create_topics(list(topics))
+        assert all(code == 0 for _, code, *_ in answer.topic_errors), answer
+        async with asyncio.timeout(30):
+            while {topic.name for topic in topics} - set(await admin.list_topics()):
+                await asyncio.sleep(0.05)
     finally:
         await admin.close()
-    assert all(code == 0 for _, code, *_ in answer.topic_errors), answer
 
 
 async def committed(address: str, group: str, topic: str) -> dict[int, int]:
