@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-platforms check bench bench-detect bench-scale bench-release clean
+.PHONY: setup demo test test-platforms check bench bench-detect bench-scale bench-cost bench-release clean
 
 setup: .venv/.installed
 
@@ -29,6 +29,10 @@ bench-detect: setup
 
 bench-scale: setup
 	$(BIN)/python -m bench.scaling
+
+bench-cost: setup
+	$(BIN)/python -m bench.rightsizing
+	$(BIN)/python -m bench.scheduling
 
 bench-release: setup
 	$(BIN)/python -m bench.releases

@@ -11,6 +11,7 @@ import typer
 
 from streams.cli_backtest import backtest
 from streams.cli_bench import bench
+from streams.cli_cost import cost
 from streams.cli_serve import serve
 from streams.cli_shared import (
     ConfigOption,
@@ -35,6 +36,7 @@ app.add_typer(backtest, name="backtest")
 app.add_typer(bench, name="bench")
 app.add_typer(state, name="state")
 app.add_typer(serve)
+app.add_typer(cost)
 
 
 def main() -> None:

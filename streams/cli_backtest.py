@@ -68,3 +68,19 @@ def backtest_rollout(
     from streams.backtest_rollout import backtest as run  # noqa: PLC0415
 
     run(observations, out)
+
+
+@backtest.command("schedule")
+def backtest_schedule(
+    jobs: Annotated[Path, typer.Argument(help="CSV of jobs: resources, arrival, duration, deadline")],
+    nodes: Annotated[Path, typer.Option(help="CSV of nodes: resources, price")],
+    out: Annotated[Path, typer.Option(help="file for the placements: job,node,start,end,gpus,reason")],
+    rule: Annotated[str, typer.Option(help="urgency, backfill or fcfs")] = "urgency",
+    prices: Annotated[Path | None, typer.Option(help="CSV of ts,price[,carbon]: cheap hours")] = None,
+    carbon_price: Annotated[float, typer.Option(min=0, help="price of a tonne of CO2")] = 0.0,
+) -> None:
+    """Place jobs on nodes: who runs where and when, beside first come, first served."""
+    from streams.backtest_schedule import backtest as run  # noqa: PLC0415
+    from streams.backtest_schedule import in_words  # noqa: PLC0415
+
+    print(in_words(run(jobs, nodes, out, rule=rule, prices=prices, carbon_price=carbon_price)))

@@ -4,6 +4,8 @@ from aiokafka.errors import KafkaError
 
 from actuators import ActuationError
 from detectors.port import DetectorError
+from planners.placement import CurveError, PlacementError, UnknownRuleError
+from planners.rightsizing import UnknownSizerError
 from schemas import SchemaError
 from streams.backtest_rollout import ObservationError
 from streams.config import ConfigError
@@ -21,17 +23,21 @@ EXPECTED = (
     ActuationError,
     ConfigError,
     ConsoleError,
+    CurveError,
     DetectorError,
     EmbeddedError,
     ExportError,
     KafkaError,
     ObservationError,
     OSError,
+    PlacementError,
     ProduceError,
     ReceiveError,
     SchemaError,
     TailError,
     TopicError,
     TraceError,
+    UnknownRuleError,
+    UnknownSizerError,
     WorkerError,
 )

@@ -52,8 +52,8 @@ def read_trace(path: Path) -> Trace:
                     raise TraceError(f"{where}: one column, expected time and value")
                 stamps.append(row[0])
                 texts.append(row[1])
-                times.append(_milliseconds(row[0], where))
-                values.append(_number(row[1], where))
+                times.append(milliseconds(row[0], where))
+                values.append(number(row[1], where))
     except OSError as error:
         raise TraceError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (UnicodeDecodeError, EOFError, csv.Error) as error:
@@ -68,7 +68,12 @@ def open_text(path: Path, mode: Literal["rt", "wt"]) -> IO[str]:
     return path.open(mode, encoding="utf-8", newline="")
 
 
-def _milliseconds(text: str, where: str) -> int:
+def milliseconds(text: str, where: str) -> int:
+    """A time as Unix ms: ISO 8601, UTC where it names no zone, or Unix seconds or milliseconds.
+
+    Raises:
+        TraceError: it is none of these; the text begins with `where`.
+    """
     try:
         number = float(text)
     except ValueError:
@@ -85,7 +90,12 @@ def _milliseconds(text: str, where: str) -> int:
     return round(number if abs(number) >= FIRST_MILLISECONDS else number * 1000)
 
 
-def _number(text: str, where: str) -> float:
+def number(text: str, where: str) -> float:
+    """A number, NaN where the text is empty.
+
+    Raises:
+        TraceError: it is not a number; the text begins with `where`.
+    """
     if not text.strip():
         return math.nan
     try:

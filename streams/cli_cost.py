@@ -1,0 +1,62 @@
+"""`tidegate cost`, `rightsize` and `optimise`: what it costs, and what it need cost."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from streams.cli_shared import OptionalConfig, configured, fail, run_async
+
+cost = typer.Typer()
+
+UsageFile = Annotated[
+    Path | None, typer.Argument(help="CSV of container, time, usage; absent: the topic metrics")
+]
+
+
+@cost.command()
+def rightsize(
+    file: UsageFile = None,
+    out: Annotated[Path | None, typer.Option(help="file for the requests over time")] = None,
+    resource: Annotated[str, typer.Option(help="cpu or memory")] = "cpu",
+    level: Annotated[
+        float | None, typer.Option(min=0.5, max=0.9999, help="share of time to be covered")
+    ] = None,
+    container: Annotated[str | None, typer.Option(help="the file's column of the container")] = None,
+    time: Annotated[str | None, typer.Option(help="its column of the time")] = None,
+    value: Annotated[str | None, typer.Option(help="its column of the usage")] = None,
+    metric: Annotated[str | None, typer.Option(help="without FILE: the metric that holds the usage")] = None,
+    config: OptionalConfig = None,
+) -> None:
+    """CPU or memory requests from usage, beside the rule of the Vertical Pod Autoscaler."""
+    import msgspec  # noqa: PLC0415
+
+    from planners.rightsizing import SizingPolicy  # noqa: PLC0415
+    from planners.rightsizing.port import POLICIES  # noqa: PLC0415
+    from streams.rightsize import Sizing, from_topic, in_words, replay  # noqa: PLC0415
+    from streams.usage_csv import Columns, Usage, read_usage  # noqa: PLC0415
+
+    if resource not in POLICIES:
+        fail(f"--resource {resource}: expected one of {', '.join(POLICIES)}")
+    policy: SizingPolicy = POLICIES[resource]
+    if level is not None:
+        policy = msgspec.structs.replace(policy, level=level)
+    sizing = Sizing(resource, policy)
+    if file is not None:
+        print(in_words(replay(read_usage(file, Columns(container, time, value)), out, sizing)))
+        return
+    if metric is None:
+        fail("name a FILE, or the metric on the topic by --metric")
+    from streams.access import client_settings  # noqa: PLC0415
+
+    kafka = configured(config).kafka
+
+    async def gather() -> list[Usage]:
+        connection = client_settings(kafka, os.environ)
+        return [row async for row in from_topic(f"{kafka.prefix}metrics", metric, connection)]
+
+    rows = run_async(gather())
+    if not rows:
+        fail(f"there is no sample of {metric} on {kafka.prefix}metrics")
+    print(in_words(replay(rows, out, sizing)))
