@@ -4,10 +4,11 @@ from schemas.alert import Alert
 from schemas.anomaly import Anomaly, Evidence
 from schemas.command import Action, Command, Place, Promote, Rollback, Scale, SetTraffic
 from schemas.dead_letter import DeadLetter
-from schemas.event import Deployment, Event, Feedback, MaintenanceWindow
+from schemas.event import Deployment, Event, Feedback, MaintenanceWindow, ReleaseOrder
 from schemas.forecast import Forecast
 from schemas.message import Message, SchemaError, decode, encode
 from schemas.outcome import Outcome, Status
+from schemas.release_change import ReleaseChange
 from schemas.sample import Sample, series_key
 from schemas.signal import Signal
 
@@ -27,6 +28,8 @@ __all__ = [
     "Outcome",
     "Place",
     "Promote",
+    "ReleaseChange",
+    "ReleaseOrder",
     "Rollback",
     "Sample",
     "Scale",

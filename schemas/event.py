@@ -45,4 +45,18 @@ class Feedback(Message, frozen=True, kw_only=True, tag="feedback/1"):
     by: str = ""
 
 
-Event = Deployment | MaintenanceWindow | Feedback
+class ReleaseOrder(Message, frozen=True, kw_only=True, tag="release-order/1"):
+    """A person's word on the release that is in question on a target, given at `ts` (Unix ms).
+
+    `release` None means whichever it is. Orders of one target ascend in `ts`; an older one is a replay.
+    """
+
+    target: str
+    order: Literal["pause", "resume", "promote", "abort"]
+    ts: int
+    by: str
+    reason: str = ""
+    release: str | None = None
+
+
+Event = Deployment | MaintenanceWindow | Feedback | ReleaseOrder

@@ -24,6 +24,7 @@ from streams.targets import Roles
 from streams.transport import Transport, batch_topic
 
 ROLES = ("detect", "plan", "act")
+TICK_S = 5.0  # how often time passes for targets that are silent
 MAX_BLOCK_BYTES = 1024 * 1024  # so that rows of large models do not make records that no broker takes
 
 
@@ -126,6 +127,8 @@ def build(
     app.transport.release = pipeline.release
 
     app.timer(interval=config.state.checkpoint_s)(pipeline.checkpoint)
+    if plan is not None:
+        app.timer(interval=TICK_S)(plan.tick)
     return pipeline
 
 

@@ -14,6 +14,8 @@ from schemas import (
     Forecast,
     MaintenanceWindow,
     Outcome,
+    ReleaseChange,
+    ReleaseOrder,
     Sample,
     SchemaError,
 )
@@ -25,23 +27,26 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "deployment": Deployment,
     "maintenance": MaintenanceWindow,
     "feedback": Feedback,
+    "release-order": ReleaseOrder,
     "anomaly": Anomaly,
     "alert": Alert,
     "forecast": Forecast,
     "command": Command,
     "outcome": Outcome,
+    "release-change": ReleaseChange,
     "deadletter": DeadLetter,
 }
 
 # Topic: (messages, key, direction as Tidegate sees it).
 TOPICS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "metrics": (("sample",), "the series", "receive"),
-    "events": (("deployment", "maintenance", "feedback"), "the target", "receive"),
+    "events": (("deployment", "maintenance", "feedback", "release-order"), "the target", "receive"),
     "anomalies": (("anomaly",), "the series", "send"),
     "alerts": (("alert",), "the fingerprint", "send"),
     "forecasts": (("forecast",), "the target", "send"),
     "commands": (("command",), "the target", "send"),
     "outcomes": (("outcome",), "the target", "send"),
+    "releases": (("release-change",), "the target", "send"),
     "dead-letters": (("deadletter",), "the topic that the record came from", "send"),
 }
 

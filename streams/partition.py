@@ -1,7 +1,7 @@
 """What a stage keeps per partition."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from streams.output import Output
 from streams.record import Record
@@ -29,3 +29,11 @@ class Partition(Protocol):
 
         What cannot be used (another layout, another model) is told in the log and learnt anew.
         """
+
+
+@runtime_checkable
+class Timed(Protocol):
+    """A partition to which time matters even without input."""
+
+    def tick(self, now_ms: int) -> list[Output]:
+        """What follows from its being `now_ms` (Unix ms)."""

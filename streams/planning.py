@@ -5,17 +5,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from planners.releases import TargetWatch
 from planners.scaling import Decision
 from schemas import (
-    Action,
     Command,
     Deployment,
     Event,
     Feedback,
     Outcome,
-    Promote,
-    Rollback,
+    ReleaseOrder,
     Scale,
     SchemaError,
     Signal,
@@ -28,16 +25,19 @@ from streams.order import EventOrder, Moment
 from streams.output import Output, output
 from streams.partition import Recall
 from streams.record import Record
+from streams.releases import Releases, ReleaseState
 from streams.scaling import TargetScaler
+from streams.staffing import Staffing
 from streams.targets import LOAD, REPLICAS
 
 log = logging.getLogger(__name__)
 
-LAYOUT = 1
+LAYOUT = 2
 NOT_CARRIED_OUT = frozenset({"failed", "expired", "paused", "cooling-down", "unauthorised", "unknown"})
 
-LATE_DEPLOYMENT_MS = 1_800_000
-"""A deployment that is told within this time after the first samples of its release is judged by them."""
+QUIET_MS = 60_000
+"""A target of which nothing was read for so long by the clock is not catching up: it is silent, and its time
+is the clock's."""
 
 
 class TargetState(msgspec.Struct, kw_only=True):
@@ -51,9 +51,8 @@ class TargetState(msgspec.Struct, kw_only=True):
     scaler: bytes | None = None
     replicas: int | None = None  # desired on the platform, as far as known
     asked: str | None = None  # id of the last scale command
-    watch: TargetWatch | None = None
-    recent: list[Moment] = []  # samples that the watch gets once no late deployment can concern them
-    deployment: Deployment | None = None  # the newest one
+    staffing: Staffing = msgspec.field(default_factory=Staffing)
+    releases: ReleaseState | None = None
 
 
 class Target:
@@ -78,8 +77,12 @@ class Target:
             self._scaler = (
                 TargetScaler.from_bytes(config.scale, stored, key) if stored else TargetScaler(config.scale)
             )
-        if config.release is not None and self.state.watch is None:
-            self.state.watch = TargetWatch(config.release)
+        self._startup_ms = int(config.scale.startup_s * 1000) if config.scale is not None else 0
+        self._releases: Releases | None = None
+        if config.release is not None:
+            self._releases = Releases(config, self.state.releases)
+            self.state.releases = self._releases.state
+        self._read_at: int | None = None  # when anything was last read, Unix ms
 
     def dump(self) -> bytes:
         """The state, for `load`."""
@@ -95,27 +98,45 @@ class Target:
             if newest is None or ts > newest:
                 newest = self.state.last_time[signal.series] = ts
                 self.state.order.add(Moment(ts, signal.series, signal.role, signal.arm, value))
-        self._heard[signal.series] = now_ms
+        self._heard[signal.series] = self._read_at = now_ms
+
+    def tick(self, now_ms: int) -> list[Output]:
+        """Let the clock's time pass where the target is silent: timeouts."""
+        if self._read_at is None:
+            self._read_at = now_ms
+        if self._releases is None or now_ms - self._read_at < QUIET_MS:
+            return []
+        return self._releases.advance(now_ms, now_ms)
 
     def advance(self, now_ms: int) -> list[Output]:
         """Use what was noted and is due; return forecasts, and commands that are not stale."""
         outputs = []
         for due in self.state.order.take(self._heard, now_ms):
-            outputs += self._deployed(due) if isinstance(due, Deployment) else self._sample(due, now_ms)
+            if isinstance(due, Moment):
+                outputs += self._sample(due, now_ms)
+            elif self._releases is not None:
+                outputs += self._releases.deployed(due, now_ms)
         return outputs
 
     def _sample(self, sample: Moment, now_ms: int) -> list[Output]:
+        outputs: list[Output] = []
         if sample.role == REPLICAS:
-            self.state.replicas = max(0, round(sample.value))
+            self.state.replicas = self.state.staffing.told = max(0, round(sample.value))
             return []
         if sample.role == LOAD:
             ticks = self.state.load.add(sample.series, sample.ts, sample.value)
-            return [out for tick in ticks for out in self._scale(tick.ts, tick.load, now_ms)]
-        return self._release_metric(sample)
+            outputs += [out for tick in ticks for out in self._scale(tick.ts, tick.load, now_ms)]
+        if self._releases is None:
+            return outputs
+        metric = str(self.config.load) if sample.role == LOAD else sample.role
+        capacity = self._scaler.capacity if self._scaler is not None else None
+        short = self.state.staffing.short(sample.ts, capacity, self._startup_ms)
+        return outputs + self._releases.sample(sample, metric, now_ms, short=short)
 
     def _scale(self, ts: int, load: float, now_ms: int) -> list[Output]:
         if self._scaler is None:
             return []
+        self.state.staffing.load = load
         forecast, decision = self._scaler.observe(ts, load, self.state.replicas)
         outputs = []
         if forecast is not None:
@@ -125,82 +146,43 @@ class Target:
         fresh = ts + self._ttl_ms > now_ms
         wanted = decision is not None and (decision.changed or self.state.replicas is None)
         if decision is not None and wanted and fresh:
-            outputs.append(self._scale_command(ts, decision))
+            outputs += self._scale_command(ts, decision)
         return outputs
 
-    def _scale_command(self, ts: int, decision: Decision) -> Output:
-        action = Scale(replicas=decision.replicas, previous=decision.previous)
+    def _scale_command(self, ts: int, decision: Decision) -> list[Output]:
+        action, told = Scale(replicas=decision.replicas, previous=decision.previous), list[Output]()
+        if self._releases is not None:
+            allowed, told = self._releases.allowed(action, ts)
+            if allowed is None:
+                return told
         unsure = [] if decision.changed else ["it is not known what the platform has"]
-        command = self._command(ts, action, [*decision.reasons, *unsure])
-        self.state.asked = command.id
-        self.state.replicas = decision.replicas
-        return output("commands", self.config.name, command)
-
-    def _command(self, ts: int, action: Action, reasons: list[str], part: str = "") -> Command:
         name = self.config.name
         command = Command(
-            id="", target=name, sequence=ts, action=action, reasons=reasons, issued_at=ts,
-            expires_at=ts + self._ttl_ms,
+            id=f"{name}:scale:{ts}", target=name, sequence=ts, action=action, reasons=[*decision.reasons, *unsure],
+            issued_at=ts, expires_at=ts + self._ttl_ms,
         )  # fmt: skip
-        return msgspec.structs.replace(command, id=f"{name}:{command.kind}:{part or ts}")
+        self.state.asked = command.id
+        self.state.replicas = decision.replicas
+        self.state.staffing.ask(ts, decision.replicas, self._startup_ms)
+        return [*told, output("commands", name, command)]
 
-    # -- releases --------------------------------------------------------------------------------
+    # -- releases and outcomes -------------------------------------------------------------------
 
     def deploy(self, deployment: Deployment) -> None:
         """Note a deployment; it takes effect when the samples have reached its time."""
-        known = self.state.deployment
-        if self.state.watch is not None and (known is None or deployment.ts > known.ts):
+        if self._releases is not None:
             self.state.order.deploy(deployment)
 
-    def _deployed(self, deployment: Deployment) -> list[Output]:
-        """Open a watch on a release, and show it what has come since; an older one changes nothing."""
-        watch, known = self.state.watch, self.state.deployment
-        if watch is None or (known is not None and deployment.ts <= known.ts):
-            return []
-        recent, self.state.recent = self.state.recent, []
-        for sample in recent:
-            if sample.ts < deployment.ts:
-                watch.observe_value(sample.ts, sample.arm, sample.role, sample.value)
-        self.state.deployment = deployment
-        watch.observe_deployment(deployment)
-        return [out for s in recent if s.ts >= deployment.ts for out in self._release_metric(s)]
+    def order(self, order: ReleaseOrder, now_ms: int) -> list[Output]:
+        """Do what a person says, at once."""
+        return self._releases.order(order, now_ms) if self._releases is not None else []
 
-    def _release_metric(self, sample: Moment) -> list[Output]:
-        watch = self.state.watch
-        assert watch is not None  # noqa: S101 - the role comes from its configuration
-        if watch.judge is not None and watch.judge.verdict is None:
-            return self._judge(watch, sample)
-        recent = self.state.recent
-        recent.append(sample)
-        while recent and recent[0].ts < sample.ts - LATE_DEPLOYMENT_MS:
-            old = recent.pop(0)
-            watch.observe_value(old.ts, old.arm, old.role, old.value)
-        return []
-
-    def _judge(self, watch: TargetWatch, sample: Moment) -> list[Output]:
-        verdict, deployment = (
-            watch.observe_value(sample.ts, sample.arm, sample.role, sample.value),
-            self.state.deployment,
-        )
-        if verdict is None or deployment is None:
-            return []
-        if verdict.verdict == "rollback":
-            action: Action = Rollback(release=deployment.release, to=deployment.previous)
-        elif verdict.verdict == "promote" and deployment.canary_percent is not None:
-            action = Promote(release=deployment.release)
-        else:
-            return []  # it has all the traffic already, or a person is to decide
-        part = f"{deployment.release}@{deployment.ts}"
-        command = self._command(sample.ts, action, [verdict.reason], part)
-        return [output("commands", self.config.name, command)]
-
-    # -- outcomes --------------------------------------------------------------------------------
-
-    def settled(self, outcome: Outcome) -> None:
+    def settled(self, outcome: Outcome, now_ms: int) -> list[Output]:
         """Learn what became of a command: a scale that was not carried out is not there to build on."""
         if outcome.command == self.state.asked and outcome.status in NOT_CARRIED_OUT:
             self.state.asked = None
             self.state.replicas = None
+        return self._releases.settled(outcome, now_ms) if self._releases is not None else []
 
 
 class PlanPartition:
@@ -228,26 +210,41 @@ class PlanPartition:
             except SchemaError as error:
                 outputs.append(output("dead-letters", record.topic, dead_letter(record, str(error))))
             else:
-                self._note(message, now_ms, touched)
+                outputs += self._note(message, now_ms, touched)
         for target in touched.values():
             outputs += target.advance(now_ms)
         return outputs
 
-    def _note(self, message: Signal | Outcome | Event, now_ms: int, touched: dict[str, Target]) -> None:
+    def tick(self, now_ms: int) -> list[Output]:
+        """Let time pass for the targets that are silent."""
+        outputs = []
+        for name, target in self._targets.items():
+            if out := target.tick(now_ms):
+                self._dirty.add(name)
+                outputs += out
+        return outputs
+
+    def _note(
+        self, message: Signal | Outcome | Event, now_ms: int, touched: dict[str, Target]
+    ) -> list[Output]:
         name = message.series if isinstance(message, Feedback) else message.target
         if name is None or name not in self._configs:
-            return
+            return []
         target = self._targets.get(name)
         if target is None:
             target = self._targets[name] = Target(self._configs[name], key=self._key)
         touched[name] = target
         self._dirty.add(name)
-        if isinstance(message, Signal):
-            target.take(message, now_ms)
-        if isinstance(message, Deployment):
-            target.deploy(message)
-        if isinstance(message, Outcome):
-            target.settled(message)
+        match message:
+            case Signal():
+                target.take(message, now_ms)
+            case Deployment():
+                target.deploy(message)
+            case Outcome():
+                return target.settled(message, now_ms)
+            case ReleaseOrder():
+                return target.order(message, now_ms)
+        return []
 
     def snapshot(self) -> list[tuple[bytes, bytes | None]]:
         """The targets that changed since the last snapshot."""

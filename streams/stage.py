@@ -16,7 +16,7 @@ from faust.types import TP
 
 from streams.delivery import Delivery
 from streams.output import Output
-from streams.partition import Partition
+from streams.partition import Partition, Timed
 from streams.record import Record
 from streams.state import BlockTable
 from streams.transport import BatchMessage, Transport
@@ -35,6 +35,7 @@ class _Held:
         self.delivery = delivery
         self.lock = asyncio.Lock()
         self.done: dict[TP, int] = {}  # input processed, not yet acknowledged: offset after the last
+        self.ticked = False  # changed without input
 
 
 class Stage:
@@ -115,11 +116,24 @@ class Stage:
             held = self._held[number] = _Held(state, Delivery(self._app, self._prefix))
         return held
 
+    async def tick(self) -> None:
+        """Let time pass for the partitions that are held."""
+        for number, held in list(self._held.items()):
+            async with held.lock:
+                if not isinstance(held.state, Timed) or self._held.get(number) is not held:
+                    continue
+                outputs = held.state.tick(self._clock())
+                if outputs:
+                    self._observe(self.name, outputs)
+                    held.ticked = True
+                for each in outputs:
+                    await held.delivery.put(each)
+
     async def checkpoint(self) -> None:
         """Make everything processed so far durable, and acknowledge its input."""
         for number, held in list(self._held.items()):
             async with held.lock:  # a batch may be under way, and is part of it then
-                if held.done and self._held.get(number) is held:
+                if (held.done or held.ticked) and self._held.get(number) is held:
                     await self._save_or_crash(number, held)
 
     async def _save_or_crash(self, number: int, held: _Held) -> None:
@@ -136,7 +150,7 @@ class Stage:
         await held.delivery.settle()
         entries = held.state.snapshot()
         await asyncio.gather(*(self._table.write(number, key, block) for key, block in entries))
-        done, held.done = held.done, {}
+        (done, held.done), held.ticked = (held.done, {}), False
         if self._held.get(number) is held:
             transport = cast(Transport, self._app.transport)
             for tp, end in done.items():

@@ -19,6 +19,8 @@ from schemas import (
     Outcome,
     Place,
     Promote,
+    ReleaseChange,
+    ReleaseOrder,
     Rollback,
     Scale,
     SchemaError,
@@ -39,6 +41,8 @@ MESSAGES = (
     | Forecast
     | MaintenanceWindow
     | Outcome
+    | ReleaseChange
+    | ReleaseOrder
     | Signal
 )
 MOST_CHARACTERS = 400
@@ -169,6 +173,19 @@ def _feedback(feedback: Feedback) -> str:
     return f"{_clock(feedback.ts)}  {feedback.verdict}  {feedback.series}, says {feedback.by or 'someone'}"
 
 
+def _change(change: ReleaseChange) -> str:
+    share = "" if change.percent is None else f" at {change.percent:g} % of traffic"
+    back = f" to {change.to}" if change.to else ""
+    return (
+        f"{_clock(change.ts)}  {change.what}  {change.target}: {change.release}{back}{share}"
+        f", by {change.by or 'someone'}" + (f": {change.reason}" if change.reason else "")
+    )
+
+
+def _order(order: ReleaseOrder) -> str:
+    return f"{_clock(order.ts)}  order  {order.target}: {order.order} {order.release or ''}, says {order.by}"
+
+
 def _signal(signal: Signal) -> str:
     newest = f", newest {_number(signal.values[-1])}" if signal.values else ""
     at = _clock(signal.times[-1]) if signal.times else "-"
@@ -185,6 +202,8 @@ _TOLD: dict[type, Callable[[Any], str]] = {
     Forecast: _forecast,
     MaintenanceWindow: _maintenance,
     Outcome: _outcome,
+    ReleaseChange: _change,
+    ReleaseOrder: _order,
     Signal: _signal,
 }
 

@@ -25,13 +25,14 @@ class Roles:
         return bool(self._targets)
 
     def _metrics_of(self, target: TargetConfig) -> dict[str, int]:
-        used = {}
+        used: dict[str, str] = {}
+        if target.release is not None:
+            used |= {metric.name: metric.name for metric in target.release.metrics}
+            used |= {metric.total: metric.total for metric in target.release.metrics if metric.total}
         if target.load is not None:
             used[target.load] = LOAD
         if target.replicas is not None:
             used[target.replicas] = REPLICAS
-        if target.release is not None:
-            used |= {metric.name: metric.name for metric in target.release.metrics}
         return {metric: self._role_number(role) for metric, role in used.items()}
 
     def _role_number(self, role: str) -> int:

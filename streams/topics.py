@@ -32,10 +32,11 @@ ALERTS = TopicSpec("alerts", "compact,delete")
 FORECASTS = TopicSpec("forecasts")
 COMMANDS = TopicSpec("commands")
 OUTCOMES = TopicSpec("outcomes")
+RELEASES = TopicSpec("releases")  # the audit: what was done to which release, by whom, why
 DEAD_LETTERS = TopicSpec("dead-letters")
 SIGNALS = TopicSpec("signals")  # internal: from the partitions of metrics to those of the targets
 
-TOPICS = (METRICS, EVENTS, ANOMALIES, ALERTS, FORECASTS, COMMANDS, OUTCOMES, DEAD_LETTERS, SIGNALS)
+TOPICS = (METRICS, EVENTS, ANOMALIES, ALERTS, FORECASTS, COMMANDS, OUTCOMES, RELEASES, DEAD_LETTERS, SIGNALS)
 
 
 async def ensure_topics(kafka: KafkaConfig, settings: Mapping[str, Any]) -> list[str]:

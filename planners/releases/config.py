@@ -29,11 +29,15 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     distributions. A rate whose canary is shown to stay below `negligible` (a share) is safe whatever the
     ratio, so that a service without errors can be promoted.
 
+    On the `metrics` topic a sample is one number, so a rate or a count names in `total` the metric that holds
+    its total; both are events since the last sample, or, with `counter`, ever growing counters as Prometheus
+    has them. A rate without `total` is a gauge there.
+
     `weight` is the metric's share of the error budget. A metric that is not `must_not_fail` cannot roll a
     release back alone: the harmful ones must hold half of all weight.
 
     Raises:
-        ValueError: the margin does not exceed the tolerance.
+        ValueError: the margin does not exceed the tolerance, or a metric that has no total names one.
     """
 
     name: Annotated[str, _key("the metric's name", min_length=1)]
@@ -44,6 +48,8 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     negligible: Annotated[float, _key("a rate shown to be below this share is safe", ge=0, lt=1)] = 0.001
     weight: Annotated[float, _key("share of the error budget, relative to the others", gt=0)] = 1.0
     must_not_fail: Annotated[bool, _key("whether its harm alone rolls a release back")] = True
+    total: Annotated[str | None, _key("for rate and count: the metric that holds the total")] = None
+    counter: Annotated[bool, _key("with total: both only grow, and the growth is what counts")] = False
 
     def __post_init__(self) -> None:
         if self.margin <= self.tolerance:
@@ -51,6 +57,8 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 f"metric {self.name}: margin {self.margin} must exceed tolerance {self.tolerance}; "
                 "promotion rules out more harm than rollback tolerates"
             )
+        if self.total is not None and self.kind not in ("rate", "count"):
+            raise ValueError(f"metric {self.name}: total is for kinds rate and count, not {self.kind}")
 
 
 class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -110,7 +118,7 @@ class JudgeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             if metric.name == name:
                 counted = metric.kind in ("rate", "count")
                 if kind == "gauge":
-                    return msgspec.structs.replace(metric, kind="gauge") if counted else metric
+                    return msgspec.structs.replace(metric, kind="gauge", total=None) if counted else metric
                 if counted != (kind == "rate"):
                     expected = "count and total" if counted else "values"
                     raise ValueError(f"metric {name} is configured as {metric.kind}: expected {expected}")

@@ -1,38 +1,49 @@
 """What ran on a target when, which version was last good, and whether rolling back again makes sense."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from schemas.release_change import What
+
 Standing = Literal["unproven", "good", "bad"]
-How = Literal["deployed", "promoted", "rolled-back"]
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of the audit: at `ts` (Unix ms) `release` was deployed, promoted or rolled back, by whom, why.
+    """One line of the audit: what was done to `release` at `ts` (Unix ms), by whom, why.
 
-    For a rollback `to` is what it went back to.
+    For a rollback `to` is what it went back to; for traffic `percent` is its share. `beside` says that a
+    control ran beside it.
     """
 
     ts: int
     release: str
-    how: How
+    how: What
     by: str
     reason: str
     to: str | None = None
+    percent: float | None = None
+    beside: bool = False
+
+
+def _key(description: str, **bounds: Any) -> msgspec.Meta:
+    return msgspec.Meta(description=description, **bounds)
 
 
 class HistoryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How much is remembered, and when rollbacks stop being the answer.
 
-    After `most_rollbacks` within `window_ms` a person decides: what keeps failing is not the release. A
-    release that was rolled back is refused for `refuse_ms`, unless a person insists.
+    After `most_rollbacks` within `window_ms` a person decides: what keeps failing is not the release. That
+    a canary did worse than the control beside it does not count: there it is the release. A release that was
+    rolled back is refused for `refuse_ms`, unless a person insists.
     """
 
-    most_rollbacks: Annotated[int, msgspec.Meta(ge=1)] = 2
-    window_ms: Annotated[int, msgspec.Meta(gt=0)] = 6 * 3_600_000
-    refuse_ms: Annotated[int, msgspec.Meta(ge=0)] = 24 * 3_600_000
-    kept: Annotated[int, msgspec.Meta(ge=1)] = 200
+    most_rollbacks: Annotated[int, _key("rollbacks within window_ms, then a person decides", ge=1)] = 2
+    window_ms: Annotated[int, _key("ms within which rollbacks are counted", gt=0)] = 6 * 3_600_000
+    refuse_ms: Annotated[int, _key("ms for which a release that was rolled back is refused", ge=0)] = (
+        24 * 3_600_000
+    )
+    kept: Annotated[int, _key("changes that are remembered", ge=1)] = 200
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +66,11 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
         change = Change(ts=ts, release=release, how="promoted", by=by, reason=reason)
         return self._with(change, {release: "good"}, release)
 
-    def rolled_back(self, ts: int, release: str, to: str | None, by: str = "", reason: str = "") -> "History":
-        """`release` was taken out at `ts` in favour of `to`."""
-        change = Change(ts=ts, release=release, how="rolled-back", by=by, reason=reason, to=to)
+    def rolled_back(
+        self, ts: int, release: str, to: str | None, by: str = "", reason: str = "", *, beside: bool = False
+    ) -> "History":
+        """`release` was taken out at `ts` in favour of `to`; `beside`: which ran beside it as its control."""
+        change = Change(ts=ts, release=release, how="rolled-back", by=by, reason=reason, to=to, beside=beside)
         return self._with(change, {release: "bad"}, to)
 
     def last_good(self, other_than: str | None = None) -> str | None:
@@ -75,7 +88,7 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
 
     def refuses_rollback(self, ts: int) -> str | None:
         """Why no further rollback should be made at `ts`; None where one may be."""
-        recent = self._rollbacks_since(ts - self.config.window_ms)
+        recent = [each for each in self._rollbacks_since(ts - self.config.window_ms) if not each.beside]
         if len(recent) < self.config.most_rollbacks:
             return None
         names = ", ".join(change.release for change in recent)

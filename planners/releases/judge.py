@@ -278,11 +278,11 @@ class ReleaseJudge(msgspec.Struct):
     def _waiting_for(self) -> str:
         """Why there is no verdict yet."""
         late = f"; {self.steps.late} observations came too late" if self.steps.late else ""
-        if not self.metrics:
-            return f"continue: nothing observed of both arms yet{late}"
-        reasons = [self._metric_verdict(name).reason for name in sorted(self.metrics)]
         waited = self.now - self.started_at
         over = ""
         if waited >= self.config.timeout_ms:
             over = f"no verdict {waited // 60_000} min after the start, the default on timeout is continue; "
+        if not self.metrics:
+            return f"continue: {over}nothing observed of both arms yet{late}"
+        reasons = [self._metric_verdict(name).reason for name in sorted(self.metrics)]
         return f"continue: {over}{'; '.join(reasons)}{late}"

@@ -40,23 +40,51 @@ class TargetWatch(msgspec.Struct):
     previous: str | None = None
     way_back: str | None = None
 
-    def observe_deployment(self, deployment: Deployment) -> None:
-        """Open the judgement of a release; one that is still open is superseded.
+    @property
+    def open(self) -> bool:
+        """Whether a release is being judged, without a verdict yet."""
+        return self.judge is not None and self.judge.verdict is None
+
+    def observe_deployment(self, deployment: Deployment, config: JudgeConfig | None = None) -> None:
+        """Open the judgement of a release, by `config` or the watch's own; one still open is superseded.
 
         With `canary_percent` there is a control to compare with; without it the past is the control.
-        A deployment that is already being judged (a replayed event) changes nothing, nor does the return to
-        what ran before a release that was rolled back: that is the cure, and must not be undone in turn.
+        A deployment that is being judged or was promoted changes nothing, nor does the return to what
+        ran before a release that was rolled back: that is the cure, and must not be undone in turn.
         """
-        if self.judge is not None and self.judge.release == deployment.release:
-            return
+        judge = self.judge
+        if judge is not None and judge.release == deployment.release:
+            again = judge.verdict is not None and judge.verdict.verdict == "rollback"
+            if not again or deployment.ts <= judge.started_at:
+                return
         if self.way_back is not None and self.way_back == deployment.release:
             return
         self.previous, self.way_back = deployment.previous, None
         mode: Mode = "before-after" if deployment.canary_percent is None else "control"
+        self._begin(deployment.release, deployment.ts, config or self.config, mode)
+
+    def observe_alone(self, ts: int) -> None:
+        """From `ts` (Unix ms) the release has all the traffic: it is judged anew, against the time before."""
+        if self.judge is not None and self.judge.mode == "control":
+            self._begin(self.judge.release, ts, self.judge.config, "before-after")
+
+    def _begin(self, release: str, ts: int, config: JudgeConfig, mode: Mode) -> None:
         self.since = {}
-        self.judge = ReleaseJudge.begin(
-            deployment.release, deployment.ts, self.config, mode=mode, before=dict(self.past)
-        )
+        before = dict(self.past) if mode == "before-after" else None
+        self.judge = ReleaseJudge.begin(release, ts, config, mode=mode, before=before)
+
+    def observe_count(
+        self, ts: int, arm: Arm | None, metric: str, count: float, total: float, *, short: bool = False
+    ) -> Verdict | None:
+        """Take `count` of `total` events of the arm at `ts`; without a control their ratio is a gauge."""
+        judge = self.judge
+        if judge is None or judge.verdict is not None or judge.mode == "before-after":
+            return self.observe_value(ts, arm, metric, count / total if total > 0 else None, short=short)
+        if arm == "control" and total > 0:
+            _remember(self.past, metric, count / total)
+        if arm is None or ts < judge.started_at:
+            return None
+        return self._settle(judge.observe_count(ts, arm, metric, count, total))
 
     def observe_value(
         self, ts: int, arm: Arm | None, metric: str, value: float | None, *, short: bool = False
@@ -64,26 +92,41 @@ class TargetWatch(msgspec.Struct):
         """Take one tick of a gauge at `ts` (Unix ms); `arm` None where the samples do not tell arms apart.
 
         `short` says that the target had too few replicas for its load (`joint.short_of_replicas`): without a
-        control such a tick is left out, since a late scale-up is not the release's fault.
+        control such a tick is left out, since a late scale-up is not the release's fault. Beside a control,
+        samples that do not tell the arms apart say nothing.
         Returns the final verdict when this tick brings it.
         """
-        if short and arm is None:
-            if self.judge is not None:
-                self.judge.leave_out(metric)
+        judge = self.judge if self.open else None
+        beside = judge is not None and judge.mode == "control"
+        if short and not beside:
+            if judge is not None:
+                judge.leave_out(metric)
             return None
-        open_judge = self.judge is not None and self.judge.verdict is None
-        if value is not None and math.isfinite(value) and arm != "canary":
-            if open_judge and arm is None:
+        if value is not None and math.isfinite(value):
+            if judge is not None and not beside and arm != "control":
                 _remember(self.since, metric, value)
-            elif not self._recovers(metric, value):
+            elif arm == "control" or not (beside or arm == "canary" or self._recovers(metric, value)):
                 _remember(self.past, metric, value)
-        if self.judge is None or not open_judge or ts < self.judge.started_at:
+        if judge is None or ts < judge.started_at or (beside and arm is None):
             return None
-        return self._settle(self.judge.observe_value(ts, arm or "canary", metric, value))
+        return self._settle(judge.observe_value(ts, arm or "canary", metric, value))
 
     def advance(self, now: int) -> Verdict | None:
         """Let time pass to `now` (Unix ms); returns the final verdict when the timeout brings it."""
         return self._settle(self.judge.advance(now)) if self.judge is not None else None
+
+    def end(self, *, good: bool) -> None:
+        """A person, or the canary's plan, has decided on the release: it stays (`good`), or goes."""
+        if not good:
+            self.recovering = dict.fromkeys(self.since, _RECOVERY)
+            self.way_back = self.previous
+        else:
+            for metric, values in self.since.items():
+                for value in values:
+                    _remember(self.past, metric, value)
+        self.since = {}
+        if self.open:
+            self.judge = None
 
     def to_bytes(self) -> bytes:
         """The watch as msgpack."""
@@ -101,14 +144,7 @@ class TargetWatch(msgspec.Struct):
     def _settle(self, verdict: Verdict | None) -> Verdict | None:
         """A promoted release's samples become the past; those of a bad one are forgotten."""
         if verdict is not None:
-            if verdict.verdict == "rollback":
-                self.recovering = dict.fromkeys(self.since, _RECOVERY)
-                self.way_back = self.previous
-            if verdict.verdict == "promote":
-                for metric, values in self.since.items():
-                    for value in values:
-                        _remember(self.past, metric, value)
-            self.since = {}
+            self.end(good=verdict.verdict == "promote")
         return verdict
 
     def _recovers(self, metric: str, value: float) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from planners.releases import JudgeConfig
+from planners.releases import CanaryPlan, HistoryConfig, JudgeConfig
 from schemas.alert import Severity
 from streams.config.receive import ReceiveConfig
 from streams.config.section import Section
@@ -131,6 +131,10 @@ class TargetConfig(Section, frozen=True, kw_only=True):
     release: Annotated[
         JudgeConfig | None, _key("how its releases are judged, `metrics` by metric name; absent: never")
     ] = None
+    canary: Annotated[
+        CanaryPlan | None, _key("the steps of its canaries; absent: judged at the share they came with")
+    ] = None
+    rollbacks: Annotated[HistoryConfig, _key("when rollbacks stop being the answer")] = HistoryConfig()
 
 
 class Config(Section, frozen=True, kw_only=True):

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from planners.releases import Canary, CanaryAction, CanaryPlan, MetricVerdict, Observed, Ordered, Verdict
+from planners.releases import (
+    Canary,
+    CanaryAction,
+    CanaryPlan,
+    Confirmed,
+    MetricVerdict,
+    Observed,
+    Ordered,
+    Verdict,
+)
 from planners.releases.canary import CanaryEvent, advance, start
 from schemas import Promote, Rollback, SetTraffic
 
@@ -39,11 +48,26 @@ def verdict(minute: int, decision: str = "continue", steps: int | None = None) -
     )
 
 
-def run(events: list[CanaryEvent], plan: CanaryPlan = PLAN) -> tuple[Canary, list[CanaryAction]]:
+def confirmed(canary: Canary, action: CanaryAction | None, event: CanaryEvent) -> Canary:
+    """The canary after the platform has done at once what it was asked for."""
+    if action is None or not isinstance(action.action, SetTraffic):
+        return canary
+    seen = event.verdict if isinstance(event, Observed) else None
+    return advance(canary, Confirmed(event.ts, canary.step, seen))[0]
+
+
+def begun(plan: CanaryPlan = PLAN) -> tuple[Canary, CanaryAction]:
     canary, first = start("v2", "v1", 0, plan)
+    assert first is not None
+    return confirmed(canary, first, Observed(0)), first
+
+
+def run(events: list[CanaryEvent], plan: CanaryPlan = PLAN) -> tuple[Canary, list[CanaryAction]]:
+    canary, first = begun(plan)
     actions = [first]
     for event in events:
         canary, action = advance(canary, event)
+        canary = confirmed(canary, action, event)
         if action is not None:
             actions.append(action)
     return canary, actions
@@ -63,7 +87,38 @@ def test_a_good_release_walks_all_steps() -> None:
         Promote(release="v2"),
     ]
     assert (canary.phase, canary.percent) == ("promoted", 100.0)
-    assert canary.last == 40 * MINUTE
+    assert canary.why == "the last step, 100 %, went well"
+
+
+def test_a_step_does_not_begin_before_the_platform_has_set_its_traffic() -> None:
+    canary, _ = start("v2", "v1", 0, PLAN)
+    for event in observed(range(1, 30)):
+        canary, action = advance(canary, event)
+        assert action is None
+    canary, _ = advance(canary, Confirmed(30 * MINUTE, 0, verdict(30)))
+    canary, action = advance(canary, Observed(39 * MINUTE, verdict(39)))
+    assert action is None
+    canary, action = advance(canary, Observed(40 * MINUTE, verdict(40)))
+    assert action is not None
+    assert action.action == SetTraffic(release="v2", percent=25.0)
+
+
+def test_what_the_platform_never_confirms_ends_in_a_pause_that_says_so() -> None:
+    canary, _ = start("v2", "v1", 0, PLAN)
+    for event in observed(range(1, 61)):
+        canary, _ = advance(canary, event)
+    assert (canary.phase, canary.why) == ("paused", "step 5 % was not confirmed by the platform for 60 min")
+
+
+def test_a_refused_release_gets_no_traffic_until_a_person_resumes() -> None:
+    canary, action = start("v2", "v1", 0, PLAN, refused="v2 was rolled back 5 min ago")
+    assert action is None
+    for event in observed(range(1, 30)):
+        canary, action = advance(canary, event)
+        assert action is None
+    canary, action = advance(canary, Ordered(30 * MINUTE, "resume", by="ann", reason="it is mended"))
+    assert action is not None
+    assert (action.action, action.by) == (SetTraffic(release="v2", percent=5.0), "ann")
 
 
 @pytest.mark.parametrize("minute", [1, 15, 35])
@@ -170,7 +225,7 @@ def test_whatever_comes(events: list[CanaryEvent]) -> None:
     canary, actions = run(events)
     percents = [action.action.percent for action in actions if isinstance(action.action, SetTraffic)]
     ends = [action for action in actions if not isinstance(action.action, SetTraffic)]
-    assert percents == sorted(set(percents))
+    assert percents == sorted(percents)
     assert len(ends) <= 1
     assert actions[-1:] == ends or not ends
     assert len({action.key for action in actions}) == len(actions)
@@ -180,13 +235,14 @@ def test_whatever_comes(events: list[CanaryEvent]) -> None:
 @given(EVENTS, st.integers(0, 40), st.integers(0, 40))
 def test_a_replay_asks_for_nothing_new(events: list[CanaryEvent], crash: int, back: int) -> None:
     """A worker dies after `crash` events, and its successor sees the last `back` of them again."""
-    events = sorted(events, key=lambda event: event.ts)
+    events = sorted((each for each in events if isinstance(each, Observed)), key=lambda event: event.ts)
     whole, asked = run(events)
-    canary, first = start("v2", "v1", 0, PLAN)
+    canary, first = begun()
     keys = [first.key]
     for event in [*events[:crash], *events[max(crash - back, 0) :]]:
         stored = msgspec.msgpack.decode(msgspec.msgpack.encode(canary), type=Canary)
         canary, action = advance(stored, event)
+        canary = confirmed(canary, action, event)
         keys += [action.key] if action else []
     assert set(keys) >= {action.key for action in asked} or whole.phase != canary.phase
     assert len(set(keys)) == len(keys)

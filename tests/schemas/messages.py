@@ -14,6 +14,8 @@ from schemas import (
     Outcome,
     Place,
     Promote,
+    ReleaseChange,
+    ReleaseOrder,
     Rollback,
     Sample,
     Scale,
@@ -122,6 +124,20 @@ EXAMPLES: dict[str, Message] = {
         target="checkout",
         matchers={"az": "b"},
         reason="database upgrade",
+    ),
+    "releaseorder": ReleaseOrder(
+        target="checkout", order="abort", ts=NOON, by="ana", reason="wrong build", release="v2"
+    ),
+    "releasechange": ReleaseChange(
+        id=f"checkout:rolled-back:v2@{NOON}",
+        target="checkout",
+        ts=NOON,
+        release="v2",
+        what="rolled-back",
+        by="tidegate",
+        reason="errors is harmful",
+        to="v1",
+        percent=0.0,
     ),
     "feedback": Feedback(series=SERIES, ts=NOON, verdict="false-alarm", anomaly="metrics:0:42:9f", by="ana"),
 }
