@@ -149,7 +149,7 @@ class SimulatedService:
             case Rollback(release=release, to=to):
                 return self._roll_back(release, to)
             case Promote(release=release):
-                return self._shift(release, 100.0)
+                return self._promote(release)
             case SetTraffic(release=release, percent=percent):
                 return self._shift(release, percent)
             case _:
@@ -178,17 +178,22 @@ class SimulatedService:
         self._releases.append(earlier[0])
         return Applied(detail=f"{self.target}: rolled back from {release} to {earlier[0].name}", changed=True)
 
+    def _promote(self, release: str) -> Applied:
+        if self._canary is None or self._canary[0].name != release:
+            if self.release == release:
+                return Applied(detail=f"{self.target}: {release} has all the traffic already", changed=False)
+            raise Refused(f"{self.target}: {release} is not a canary here")
+        self._releases.append(self._canary[0])
+        self._canary = None
+        return Applied(detail=f"{self.target}: {release} promoted, it has all the traffic", changed=True)
+
     def _shift(self, release: str, percent: float) -> Applied:
         if self._canary is None or self._canary[0].name != release:
             if self.release == release and percent == 100:
                 return Applied(detail=f"{self.target}: {release} has all the traffic already", changed=False)
             raise Refused(f"{self.target}: {release} is not a canary here")
         before = self._canary[1]
-        if percent == 100:
-            self._releases.append(self._canary[0])
-            self._canary = None
-        else:
-            self._canary = (self._canary[0], percent)
+        self._canary = (self._canary[0], percent)
         detail = f"{self.target}: {release} {before:g} % -> {percent:g} % of the traffic"
         return Applied(detail=detail, changed=before != percent)
 

@@ -59,14 +59,21 @@ def demo(
     trace: Annotated[Path | None, typer.Option(help="CSV of time and load, not the generated week")] = None,
     report: Annotated[Path | None, typer.Option(help="write the figures here, as JSON")] = None,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="port of the web page; 0: a free one")] = 0,
+    scenario: Annotated[
+        str | None, typer.Option(help="bad-release or good-release: a canary; default: a bad one without")
+    ] = None,
 ) -> None:
     """The whole loop on an embedded broker and ledger, against a simulated service."""
     from streams.demo.report import in_words  # noqa: PLC0415
     from streams.demo.run import Demo, Options  # noqa: PLC0415
+    from streams.demo.scenario import SCENARIOS, WHOLE  # noqa: PLC0415
     from streams.demo.view import watch  # noqa: PLC0415
 
     logging.basicConfig(level=logging.ERROR, format="%(name)s: %(message)s")
-    run = Demo(Options(seconds=seconds, trace=trace, port=port), os.environ)
+    if scenario is not None and scenario not in SCENARIOS:
+        fail(f"--scenario {scenario}: unknown; known: {', '.join(SCENARIOS)}")
+    chosen = SCENARIOS[scenario] if scenario is not None else WHOLE
+    run = Demo(Options(seconds=seconds, trace=trace, port=port, scenario=chosen), os.environ)
     result = run_async(watch(run, terminal, headless=headless))
     if report is not None:
         result.write(report)

@@ -158,8 +158,8 @@ class Target:
         unsure = [] if decision.changed else ["it is not known what the platform has"]
         name = self.config.name
         command = Command(
-            id=f"{name}:scale:{ts}", target=name, sequence=ts, action=action, reasons=[*decision.reasons, *unsure],
-            issued_at=ts, expires_at=ts + self._ttl_ms,
+            id=f"{name}:scale:{ts}", target=name, sequence=ts, action=action,
+            reasons=[*decision.reasons, *unsure], issued_at=ts, expires_at=ts + self._ttl_ms,
         )  # fmt: skip
         self.state.asked = command.id
         self.state.replicas = decision.replicas

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from schemas import Alert, Anomaly, Command, DeadLetter, Forecast, Outcome, SchemaError, decode
+from schemas import Alert, Anomaly, Command, DeadLetter, Forecast, Outcome, ReleaseChange, SchemaError, decode
 from streams.console.history import Change, History
 from streams.console.part import Letter, Part, Release
 from streams.output import Output
@@ -139,6 +139,8 @@ class Feed:
                 self._command(decode(value, Command))
             case "outcomes":
                 self._outcome(decode(value, Outcome))
+            case "releases":
+                self._change(decode(value, ReleaseChange))
             case "dead-letters":
                 self._letter(decode(value, DeadLetter))
 
@@ -178,6 +180,12 @@ class Feed:
         self._outcomes[outcome.command] = outcome
         _bound(self._outcomes, 2 * self._recent)
         self._tell("outcomes", outcome)
+
+    def _change(self, change: ReleaseChange) -> None:
+        if change.what == "deployed":
+            self.release(change.target, change.ts, change.release)
+        elif change.what == "rolled-back" and change.to is not None:
+            self.release(change.target, change.ts, change.to)
 
     def _letter(self, letter: DeadLetter) -> None:
         short = Letter(

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from schemas import Alert, Anomaly, Command, DeadLetter, Forecast, Outcome, Rollback
+from schemas import Alert, Anomaly, Command, DeadLetter, Forecast, Outcome, ReleaseChange, Rollback
 
 
 class Versus(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +24,10 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """The demo's figures. Commands and outcomes are counted by kind and by status."""
+    """The demo's figures. Commands and outcomes are counted by kind and by status.
+
+    `releases` is the audit: what was done to which release, when, and why.
+    """
 
     load: str
     live_hours: float
@@ -43,6 +46,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     replica_hours: Versus
     latency_ms: Latency
     rollback_reason: str | None = None
+    scenario: str = "whole"
+    releases: list[ReleaseChange] = []
 
     def write(self, path: Path) -> None:
         """Write the report as JSON."""
@@ -56,6 +61,7 @@ class Tally:
         self.dead_letters = self.anomalies = self.alerts = self.forecasts = 0
         self.commands: dict[str, Command] = {}
         self.outcomes: list[Outcome] = []
+        self.releases: dict[str, ReleaseChange] = {}
         self.latencies: list[float] = []
 
     def see(self, message: object, now_ms: float, live_since_ms: float) -> None:
@@ -75,6 +81,8 @@ class Tally:
                 self.commands[message.id] = message
             case Outcome():
                 self.outcomes.append(message)
+            case ReleaseChange():
+                self.releases[message.id] = message
 
     def latency(self) -> Latency:
         """Quantiles of the time from produce to anomaly."""
@@ -116,6 +124,8 @@ def in_words(report: Report) -> str:
         f"{report.incidents.tidegate:,.0f} incidents; the HPA rule for "
         f"{report.breach_minutes.hpa:,.0f} minutes in {report.incidents.hpa:,.0f}.",
     ]
+    if report.scenario != "whole":
+        lines += _course(report.releases)
     if report.rollbacks_executed:
         lines.append(f"The bad release was rolled back: {report.rollback_reason}")
     if report.latency_ms.p50 is not None:
@@ -124,6 +134,18 @@ def in_words(report: Report) -> str:
             f"{report.latency_ms.p99:.0f} ms at p99."
         )
     return "\n".join(lines)
+
+
+def _course(changes: list[ReleaseChange]) -> list[str]:
+    """What became of the release, a line for each step."""
+    lines = []
+    for change in changes:
+        minutes = (change.ts - changes[0].ts) // 60_000
+        share = f" {change.percent:g} %" if change.what == "set-traffic" else ""
+        reason = f": {change.reason}" if change.reason and change.what != "rolled-back" else ""
+        back = f" to {change.to}" if change.to else ""
+        lines.append(f"{minutes:5,} min  {change.release} {change.what}{back}{share}{reason}")
+    return lines
 
 
 def _change(figure: Versus) -> str:

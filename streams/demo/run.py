@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-from actuators.simulated import ServiceConfig, SimulatedService
+from actuators.simulated import ServiceConfig, ServiceSample, SimulatedService
 from schemas import (
     Alert,
     Anomaly,
@@ -22,6 +22,7 @@ from schemas import (
     Deployment,
     Forecast,
     Outcome,
+    ReleaseChange,
     decode,
     encode,
 )
@@ -29,14 +30,8 @@ from streams import topics
 from streams.demo.load import generated_week, recorded
 from streams.demo.report import Report, Tally, Versus
 from streams.demo.rival import Rival
-from streams.demo.service import (
-    LOAD_SERIES,
-    MALFORMED,
-    SIGNALS,
-    TARGET,
-    Fleet,
-    service_record,
-)
+from streams.demo.scenario import WHOLE, Scenario
+from streams.demo.service import LOAD_SERIES, MALFORMED, TARGET, Fleet, service_record, signals
 from streams.demo.setup import PEAK_REPLICAS, STARTUP_S, demo_config
 from streams.embedded import EmbeddedBroker, EmbeddedLedger, embedded_settings
 from streams.output import Output
@@ -56,6 +51,8 @@ SEED = 7
 @dataclass(frozen=True, slots=True)
 class Options:
     """`seconds` bounds the wall time (None: one day of load), `trace` replaces the generated week."""
+
+    scenario: Scenario = WHOLE
 
     seconds: float | None = None
     trace: Path | None = None
@@ -101,6 +98,7 @@ class Demo:
         first = max(1, math.ceil(float(self._load.values[start]) / self._capacity / 0.7))
         self._service = self._make_service(first)
         policy = ScaleConfig(startup_s=STARTUP_S, max=2 * PEAK_REPLICAS).policy(self._capacity)
+        self._signals = signals(options.scenario.canary)
         self._rival = Rival(self._make_service(first), policy, first)
         self._moved = asyncio.Event()  # some stage of the worker has taken a batch
         self._issued: set[str] = set()
@@ -138,7 +136,14 @@ class Demo:
             broker = await stack.enter_async_context(EmbeddedBroker())
             ledger = await stack.enter_async_context(EmbeddedLedger())
             worker = Worker(
-                demo_config(broker.address, ledger.url, self._capacity, self._options.port),
+                demo_config(
+                    broker.address,
+                    ledger.url,
+                    capacity=self._capacity,
+                    port=self._options.port,
+                    scenario=self._options.scenario,
+                    step_ms=self._load.step_ms,
+                ),
                 environ=self._environ,
                 clock=lambda: self._now,
                 actuators={TARGET: self._service},
@@ -184,7 +189,7 @@ class Demo:
         self.progress.total = len(times)
         for ts, load in zip(times.tolist(), values.tolist(), strict=True):
             sample = static.tick(ts, load)
-            await self._push(producer, service_record(sample), self._fleet.record(ts))
+            await self._push(producer, self._record(sample), self._fleet.record(ts))
         await producer.flush()
         await self._caught_up(worker, int(times[-1]) if len(times) else 0)
 
@@ -193,7 +198,12 @@ class Demo:
         progress.phase, progress.done, progress.total = "live", 0, len(self._live)
         self._live_since_ms = wall_clock()
         began = time.monotonic()
-        to_come = deque([(0.2, self._pod_falls_ill), (0.4, self._deploy)])
+        to_come = deque(
+            sorted(
+                [(0.2, self._pod_falls_ill), (self._options.scenario.at, self._deploy)],
+                key=lambda event: event[0],
+            )
+        )
         for malformed in MALFORMED:
             await producer.send_and_wait(topics.METRICS.name, malformed, key=b"checkout")
         for i in self._live:
@@ -208,7 +218,7 @@ class Demo:
             sample = self._service.tick(ts, load)
             await self._rival.tick(ts, load, self._load.step_ms)
             worker.feed.service(TARGET, ts, load, sample.ready, sample.paid)
-            await self._push(producer, service_record(sample), self._fleet.record(ts))
+            await self._push(producer, self._record(sample), self._fleet.record(ts))
             await producer.flush()
             await self._caught_up(worker, ts)
             progress.done, progress.ts, progress.load = progress.done + 1, ts, load
@@ -230,6 +240,9 @@ class Demo:
         by_time = min((time.monotonic() - began) / room, self.progress.done / MIN_TICKS)
         return max(by_ticks, by_time)
 
+    def _record(self, sample: ServiceSample) -> bytes:
+        return service_record(sample, by_arm=self._options.scenario.canary)
+
     async def _pod_falls_ill(self, worker: Worker, producer: AIOKafkaProducer, ts: int) -> None:
         self._fleet.fall_ill(11, ts + 20 * self._load.step_ms)
 
@@ -239,14 +252,16 @@ class Demo:
             await producer.send(topics.METRICS.name, value, key=key.encode())
 
     async def _deploy(self, worker: Worker, producer: AIOKafkaProducer, ts: int) -> None:
-        self._service.deploy("v2", ts, bad=True)
+        # A canary comes without traffic: its plan gives it its share.
+        percent = 0.0 if self._options.scenario.canary else None
+        self._service.deploy("v2", ts, bad=self._options.scenario.bad, percent=percent)
         worker.feed.release(TARGET, ts, "v2")
-        event = Deployment(target=TARGET, release="v2", ts=ts, previous="v1")
+        event = Deployment(target=TARGET, release="v2", ts=ts, previous="v1", canary_percent=percent)
         await producer.send_and_wait(topics.EVENTS.name, encode(event), key=TARGET.encode())
 
     async def _caught_up(self, worker: Worker, ts: int) -> None:
         """Wait until the planner has seen the samples at `ts`: event time must not outrun the loop."""
-        while _planned_until(worker) < ts:
+        while _planned_until(worker, self._signals) < ts:
             await self._next_move()
         await self._settle()
 
@@ -293,10 +308,12 @@ class Demo:
             incidents=Versus(tidegate=ours.incidents, hpa=rival.incidents),
             replica_hours=Versus(tidegate=round(ours.replica_hours, 3), hpa=round(rival.replica_hours, 3)),
             latency_ms=tally.latency(),
+            scenario=self._options.scenario.name,
+            releases=list(tally.releases.values()),
         )
 
 
-def _planned_until(worker: Worker) -> int:
+def _planned_until(worker: Worker, series: Sequence[str]) -> int:
     """Event time up to which the target's signals have all been planned on; 0 before the first."""
     plan = worker.pipeline.plan
     assert plan is not None  # noqa: S101
@@ -304,7 +321,7 @@ def _planned_until(worker: Worker) -> int:
         target = partition.targets.get(TARGET)  # type: ignore[attr-defined]
         if target is not None:
             times: Mapping[str, int] = target.state.last_time
-            return min(times.get(series, 0) for series in SIGNALS)
+            return min(times.get(each, 0) for each in series)
     return 0
 
 
@@ -314,5 +331,6 @@ _KINDS: dict[str, Any] = {
     topics.FORECASTS.name: Forecast,
     topics.COMMANDS.name: Command,
     topics.OUTCOMES.name: Outcome,
+    topics.RELEASES.name: ReleaseChange,
     topics.DEAD_LETTERS.name: DeadLetter,
 }

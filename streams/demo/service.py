@@ -14,6 +14,7 @@ REQUESTS = "http_requests_per_second"
 ERRORS = "http_errors_ratio"
 LATENCY = "http_latency_p99_ms"
 UTILISATION = "cpu_utilisation"
+REQUEST_COUNT, ERROR_COUNT = "http_requests", "http_errors"  # since the last sample, by arm
 PODS = 40
 MALFORMED = (
     b'{"metric":"http_requests_per_second","labels":{"service":"checkout"},"value":',
@@ -22,18 +23,31 @@ MALFORMED = (
 )
 
 LOAD_SERIES = series_key(REQUESTS, LABELS)
-SIGNALS = (LOAD_SERIES, series_key(ERRORS, LABELS), series_key(LATENCY, LABELS))
 
 
-def service_record(sample: ServiceSample) -> bytes:
-    """The service's samples of one tick: a batch in the native format."""
-    values = (
-        (REQUESTS, sample.load),
-        (ERRORS, sample.error_rate),
-        (LATENCY, sample.latency_p99_ms),
-        (UTILISATION, sample.utilisation),
-    )
-    return _batch(sample.ts, ((metric, LABELS, value) for metric, value in values))
+def signals(by_arm: bool) -> tuple[str, ...]:
+    """The series that the target is scaled and judged by; `by_arm`: those of the control."""
+    if not by_arm:
+        return LOAD_SERIES, series_key(ERRORS, LABELS), series_key(LATENCY, LABELS)
+    control = {**LABELS, "arm": "control"}
+    return LOAD_SERIES, *(series_key(metric, control) for metric in (REQUEST_COUNT, ERROR_COUNT, LATENCY))
+
+
+def service_record(sample: ServiceSample, *, by_arm: bool = False) -> bytes:
+    """The service's samples of one tick: a batch in the native format; `by_arm` tells its releases apart."""
+    cells: list[tuple[str, dict[str, str], float]] = [
+        (REQUESTS, LABELS, sample.load),
+        (UTILISATION, LABELS, sample.utilisation),
+    ]
+    if not by_arm:
+        cells += [(ERRORS, LABELS, sample.error_rate), (LATENCY, LABELS, sample.latency_p99_ms)]
+        return _batch(sample.ts, cells)
+    for name, arm in zip(("control", "canary"), sample.arms, strict=False):
+        if arm.percent > 0 or name == "control":
+            labels = {**LABELS, "arm": name}
+            cells += [(REQUEST_COUNT, labels, arm.requests), (ERROR_COUNT, labels, arm.errors)]
+            cells.append((LATENCY, labels, arm.latency_p99_ms))
+    return _batch(sample.ts, cells)
 
 
 class Fleet:

@@ -48,6 +48,38 @@ def test_the_loop_from_load_to_rollback(tmp_path: Path) -> None:
     assert "The bad release was rolled back" in done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scenario", "steps", "end", "told"),
+    [
+        ("bad-release", [5.0], "rolled-back", "The bad release was rolled back: rollback: http_errors"),
+        (
+            "good-release",
+            [5.0, 25.0, 50.0, 100.0],
+            "promoted",
+            "v2 promoted: the last step, 100 %, went well",
+        ),
+    ],
+)
+def test_a_canary_ends_as_its_release_deserves(
+    tmp_path: Path, scenario: str, steps: list[float], end: str, told: str
+) -> None:
+    report = tmp_path / "report.json"
+    arguments = ["--headless", "--seconds", "10", "--scenario", scenario, "--report", str(report)]
+    done = subprocess.run(
+        [sys.executable, "-m", "streams", "demo", *arguments],
+        capture_output=True, text=True, env={**os.environ, "TERM": "dumb"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(report.read_bytes())
+    changes = figures["releases"]
+    assert [change["what"] for change in changes] == ["deployed", *["set-traffic"] * len(steps), end]
+    assert [change["percent"] for change in changes if change["what"] == "set-traffic"] == steps
+    assert figures["executed_twice"] == 0
+    assert figures["rollbacks_executed"] == (end == "rolled-back")
+    assert told in done.stdout
+
+
 def test_the_week_is_the_same_for_the_same_seed_and_looks_like_one() -> None:
     week = generated_week(END, seed=1)
     assert np.array_equal(week.values, generated_week(END, seed=1).values)
