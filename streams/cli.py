@@ -19,6 +19,7 @@ from streams.cli_shared import (
     bar,
     configured,
     fail,
+    hush,
     log_to_terminal,
     run_async,
     terminal,
@@ -41,12 +42,14 @@ app.add_typer(cost)
 
 def main() -> None:
     """Run the command line; expected errors end in one line that says what to do, and exit code 1."""
-    from streams.errors import EXPECTED  # noqa: PLC0415 - `tidegate --help` answers without loading the models
-
     try:
         app()
-    except EXPECTED as error:
-        fail(str(error))
+    except Exception as error:
+        from streams.errors import in_words  # noqa: PLC0415 - `tidegate --help` answers without all of it
+
+        if (words := in_words(error)) is None:
+            raise
+        fail(words)
 
 
 # -- running --------------------------------------------------------------------------------------
@@ -178,6 +181,7 @@ def produce(
     from streams.produce import produce as run  # noqa: PLC0415
     from streams.worker import wall_clock  # noqa: PLC0415
 
+    hush()
     kafka = configured(config).kafka
     with bar() as shown:
         task = shown.add_task("samples", total=None)
@@ -221,6 +225,7 @@ def tail(
     from streams.tail import line  # noqa: PLC0415
     from streams.tail import tail as run  # noqa: PLC0415
 
+    hush()
     kafka = configured(config).kafka
 
     async def show() -> None:

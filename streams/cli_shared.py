@@ -45,6 +45,11 @@ def configured(path: Path | None) -> "Config":
     return read(path) if path else Config()
 
 
+def hush() -> None:
+    """Let a command of one step speak for itself: what its clients log would say the same in other words."""
+    logging.basicConfig(level=logging.CRITICAL)
+
+
 def run_async(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` in an event loop of its own; return what it returns."""
     return asyncio.run(work)

@@ -7,10 +7,12 @@ from typing import Annotated
 
 import typer
 
-from streams.cli_shared import ConfigOption
+from streams.cli_shared import ConfigOption, hush
 
 state = typer.Typer(
-    help="Take the durable state out of Kafka, put it back, undo what a model learnt.", no_args_is_help=True
+    help="Take the durable state out of Kafka, put it back, undo what a model learnt.",
+    no_args_is_help=True,
+    callback=hush,
 )
 
 

@@ -1,6 +1,6 @@
 """The errors that a person can mend: the command line shows their text and no traceback."""
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from actuators import ActuationError
 from detectors.port import DetectorError
@@ -41,3 +41,10 @@ EXPECTED = (
     UnknownSizerError,
     WorkerError,
 )
+
+
+def in_words(error: Exception) -> str | None:
+    """What to tell a person of `error`; None where it is a fault of the program."""
+    if isinstance(error, KafkaConnectionError):
+        return f"no Kafka broker answers; start it, or name another under kafka.brokers (-c FILE): {error}"
+    return str(error) if isinstance(error, EXPECTED) else None
