@@ -16,6 +16,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError, ResponseError
 
 from actuators.errors import LedgerUnavailable, Refused
+from actuators.guard import GuardConfig
 from actuators.ledger import Claim, Pause
 from schemas import Command, Outcome
 
@@ -42,6 +43,7 @@ class RedisLedger:
         self._claim = redis.register_script(_script("claim.lua"))
         self._renew = redis.register_script(_script("renew.lua"))
         self._settle = redis.register_script(_script("settle.lua"))
+        self._admit = redis.register_script(_script("admit.lua"))
 
     @classmethod
     def from_url(
@@ -139,6 +141,25 @@ class RedisLedger:
         stored = await self._ask(self._redis.hgetall(f"{self._prefix}:pauses"))
         found = [msgspec.json.decode(text, type=Pause) for text in stored.values()]
         return sorted(found, key=lambda pause: (pause.target is not None, pause.target or ""))
+
+    async def admit(
+        self, target: str, *, before: int | None, after: int | None, fleet: int, now: int, limits: GuardConfig
+    ) -> str | None:
+        """See `Budget.admit`."""
+        arguments: list[str | int | float] = [
+            target,
+            -1 if before is None else before,
+            -1 if after is None else after,
+            now,
+            int(limits.window_s * 1000),
+            limits.max_targets or 0,
+            limits.max_share or 0,
+            fleet,
+            limits.max_up_factor or 0,
+            limits.max_down_share or 0,
+        ]
+        why = await self._ask(self._admit(keys=[f"{self._prefix}:guard"], args=arguments))
+        return str(why) or None
 
     async def ping(self) -> None:
         """Return where the server answers.

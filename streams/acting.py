@@ -10,6 +10,7 @@ from faust.streams import Stream
 from faust.types import EventT
 
 from actuators import Actuator, ExecutionPolicy, Ledger, execute
+from actuators.execute import Verify
 from schemas import Command, Outcome, SchemaError, decode
 from streams.ingest import dead_letter
 from streams.output import Output, output
@@ -27,7 +28,7 @@ class Hands:
     """Carries out commands. A platform that hangs holds up its own target only.
 
     `actuators` and `policies` are by target. A batch is acknowledged when all its outcomes are written;
-    `crash` is called with the error where that is not possible.
+    `crash` is called with the error where that is not possible. `verify` is the gate of signed commands.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Hands:
         clock: Callable[[], int],
         send: Send,
         crash: Crash,
+        verify: Verify | None = None,
     ) -> None:
         self._actuators = actuators
         self._policies = policies
@@ -46,6 +48,7 @@ class Hands:
         self._clock = clock
         self._send = send
         self._crash = crash
+        self._verify = verify
         self._lanes: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._room = asyncio.Semaphore(IN_FLIGHT)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -102,6 +105,7 @@ class Hands:
             actuator=actuator,
             clock=self._clock,
             policy=self._policies[command.target],
+            verify=self._verify,
             source=source,
         )
 

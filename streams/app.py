@@ -8,6 +8,7 @@ import faust
 from yarl import URL
 
 from actuators import Actuator, ExecutionPolicy, Ledger
+from actuators.execute import Verify
 from detectors.registry import make_bank
 from streams import topics
 from streams.acting import Hands
@@ -18,6 +19,7 @@ from streams.diskless import DisklessApp
 from streams.ingest import Limits
 from streams.output import Output
 from streams.planning import PlanPartition
+from streams.signatures import Sign, unsigned
 from streams.stage import Observe, Saved, Stage
 from streams.state import block_table
 from streams.targets import Roles
@@ -62,6 +64,8 @@ def build(
     ledger: Ledger,
     actuators: Mapping[str, Actuator],
     state_key: bytes | None,
+    sign: Sign = unsigned,
+    verify: Verify | None = None,
     observe: Observe,
     saved: Saved,
     roles: Sequence[str] = ROLES,
@@ -70,8 +74,8 @@ def build(
     """Bind the agents of `roles` to their topics.
 
     `clock` returns Unix ms, `actuators` are by target, `state_key` signs pickled River models,
-    `observe` sees each stage's outputs, `saved` what each checkpoint took, `settings` are further
-    settings of the Faust app.
+    `sign` and `verify` are the planner's and the hands' sides of signed commands, `observe` sees each stage's
+    outputs, `saved` what each checkpoint took, `settings` are further settings of the Faust app.
     """
     kafka = config.kafka
     app = DisklessApp(kafka.group, **(_faust_settings(config) | dict(settings or {})))
@@ -102,7 +106,7 @@ def build(
     if "plan" in roles:
         plan = stage(
             "plan",
-            lambda partition: PlanPartition(partition, named, state_key),
+            lambda partition: PlanPartition(partition, named, state_key, sign),
             topics.SIGNALS,
             topics.EVENTS,
             topics.OUTCOMES,
@@ -118,6 +122,7 @@ def build(
             clock=clock,
             send=send,
             crash=app.crash,
+            verify=verify,
         )
         app.agent(batch_topic(app, kafka.prefix + topics.COMMANDS.name), name="act-commands")(
             cast(Any, hands.run)

@@ -13,6 +13,7 @@ from detectors.port import DetectorError
 from detectors.registry import make_bank
 from streams.access import client_settings
 from streams.config import Config, ConfigError, KafkaConfig, read
+from streams.signatures import signer, verifier
 from streams.topics import TOPICS
 from streams.worker import open_ledger
 
@@ -39,6 +40,7 @@ async def examine(path: Path, environ: Mapping[str, str]) -> list[Finding]:
         Finding("configuration", True, f"{path}; targets: {targets}"),
         _detector(config, environ),
         *_actuators(config, environ),
+        *_signing(config, environ),
         await _ledger(config, environ),
         *await _kafka(config.kafka, environ),
     ]
@@ -72,6 +74,32 @@ def _actuators(config: Config, environ: Mapping[str, str]) -> list[Finding]:
     return findings or [
         Finding("actuators", True, f"none configured; known kinds: {', '.join(known_actuators())}")
     ]
+
+
+def _signing(config: Config, environ: Mapping[str, str]) -> list[Finding]:
+    signing = config.signing
+    if signing.key_id is None and not signing.trusted:
+        return [Finding("signing", True, "off: whoever may write to the topic of commands is obeyed")]
+    findings = []
+    if signing.key_id is not None:
+        try:
+            signer(signing, environ)
+        except ConfigError as error:
+            findings.append(Finding("signing", False, f"{error}; a worker with the role plan needs it"))
+        else:
+            findings.append(Finding("signing", True, f"planners sign as {signing.key_id}"))
+    try:
+        verifier(signing)
+    except ConfigError as error:
+        return [*findings, Finding("trusted keys", False, str(error))]
+    trusted = [key.id for key in signing.trusted]
+    if not trusted:
+        words = "none: signatures are made and not looked at; name signing.trusted"
+        return [*findings, Finding("trusted keys", False, words)]
+    if signing.key_id is not None and signing.key_id not in trusted:
+        words = f"{', '.join(trusted)}: not {signing.key_id}, whose commands will be refused"
+        return [*findings, Finding("trusted keys", False, words)]
+    return [*findings, Finding("trusted keys", True, ", ".join(trusted))]
 
 
 async def _ledger(config: Config, environ: Mapping[str, str]) -> Finding:

@@ -12,6 +12,7 @@ import typer
 from streams.cli_backtest import backtest
 from streams.cli_bench import bench
 from streams.cli_cost import cost
+from streams.cli_keys import keys
 from streams.cli_serve import serve
 from streams.cli_shared import (
     ConfigOption,
@@ -36,6 +37,7 @@ app = typer.Typer(
 app.add_typer(backtest, name="backtest")
 app.add_typer(bench, name="bench")
 app.add_typer(state, name="state")
+app.add_typer(keys, name="keys")
 app.add_typer(serve)
 app.add_typer(cost)
 

@@ -27,6 +27,7 @@ from streams.partition import Recall
 from streams.record import Record
 from streams.releases import Releases, ReleaseState
 from streams.scaling import TargetScaler
+from streams.signatures import Sign, signed, unsigned
 from streams.staffing import Staffing
 from streams.targets import LOAD, REPLICAS
 
@@ -186,10 +187,20 @@ class Target:
 
 
 class PlanPartition:
-    """The targets of one partition. `key` signs the state of River models, where a target names any."""
+    """The targets of one partition.
 
-    def __init__(self, partition: int, targets: Mapping[str, TargetConfig], key: bytes | None = None) -> None:
+    `key` signs the state of River models, where a target names any; `sign` signs commands.
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        targets: Mapping[str, TargetConfig],
+        key: bytes | None = None,
+        sign: Sign = unsigned,
+    ) -> None:
         self._key = key
+        self._sign = sign
         self.partition = partition
         self._configs = targets
         self._targets: dict[str, Target] = {}
@@ -213,7 +224,7 @@ class PlanPartition:
                 outputs += self._note(message, now_ms, touched)
         for target in touched.values():
             outputs += target.advance(now_ms)
-        return outputs
+        return signed(outputs, self._sign)
 
     def tick(self, now_ms: int) -> list[Output]:
         """Let time pass for the targets that are silent."""
@@ -222,7 +233,7 @@ class PlanPartition:
             if out := target.tick(now_ms):
                 self._dirty.add(name)
                 outputs += out
-        return outputs
+        return signed(outputs, self._sign)
 
     def _note(
         self, message: Signal | Outcome | Event, now_ms: int, touched: dict[str, Target]

@@ -16,10 +16,12 @@ from streams.config import Config
 from streams.config.read import BUILT_IN_ACTUATOR
 from streams.console import Console, Feed
 from streams.detection import DetectPartition
+from streams.guards import guarded
 from streams.lag import unread
 from streams.output import Output
 from streams.planning import PlanPartition
 from streams.rehearsal import rehearse
+from streams.signatures import signer, unsigned, verifier
 from streams.telemetry import Telemetry
 from streams.topics import ensure_topics
 from streams.transport import Transport
@@ -71,7 +73,12 @@ class Worker:
         self._environ = environ
         self._kafka = client_settings(config.kafka, environ)
         self.ledger = open_ledger(config, environ)
-        self._actuators = dict(actuators) if actuators is not None else self._configured_actuators()
+        self._actuators = guarded(
+            config,
+            dict(actuators) if actuators is not None else self._configured_actuators(),
+            self.ledger,
+            clock,
+        )
         self.console = Console(
             self.feed,
             self.registry,
@@ -87,6 +94,8 @@ class Worker:
             ledger=self.ledger,
             actuators=self._actuators,
             state_key=self._state_key,
+            sign=signer(config.signing, environ) if "plan" in roles else unsigned,
+            verify=verifier(config.signing) if "act" in roles else None,
             observe=self._observe,
             saved=self.telemetry.checkpoint,
             roles=roles,

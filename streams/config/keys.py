@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 from planners.releases import CanaryPlan, HistoryConfig, JudgeConfig
 from schemas.alert import Severity
 from streams.config.receive import ReceiveConfig
-from streams.config.section import Section
+from streams.config.section import Count, Positive, Section
 from streams.config.section import key as _key
+from streams.config.signing import SigningConfig
 from streams.scaling import ScaleConfig
 
 Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
@@ -106,6 +107,22 @@ class TelemetryConfig(Section, frozen=True, kw_only=True):
     )
 
 
+class GuardsConfig(Section, frozen=True, kw_only=True):
+    """How much may change within a window, whatever the planners ask for; beyond it commands are refused."""
+
+    window_s: Annotated[float, _key("the window, in seconds", gt=0)] = 300.0
+    max_targets: Annotated[Count | None, _key("targets that may be changed; absent: any")] = None
+    max_share: Annotated[
+        Positive | None, _key("share of all targets' replicas that may be changed; absent: any")
+    ] = None
+    max_up_factor: Annotated[Positive | None, _key("a target grows at most to so many times its count")] = (
+        None
+    )
+    max_down_share: Annotated[Positive | None, _key("a target loses at most this share of its replicas")] = (
+        None
+    )
+
+
 class ActuatorConfig(Section, frozen=True, kw_only=True):
     """A platform that commands act on."""
 
@@ -127,6 +144,7 @@ class TargetConfig(Section, frozen=True, kw_only=True):
     command_ttl_s: Annotated[float, _key("a command older than this is not executed, in seconds", gt=0)] = (
         300.0
     )
+    min_serving: Annotated[int, _key("the hands never take it below so many replicas", ge=0)] = 0
     scale: Annotated[ScaleConfig | None, _key("how it is scaled; absent: never")] = None
     release: Annotated[
         JudgeConfig | None, _key("how its releases are judged, `metrics` by metric name; absent: never")
@@ -147,6 +165,8 @@ class Config(Section, frozen=True, kw_only=True):
     alerts: Annotated[AlertConfig, _key("alert lifecycle")] = AlertConfig()
     state: Annotated[StateConfig, _key("durable state")] = StateConfig()
     telemetry: Annotated[TelemetryConfig, _key("metrics and console")] = TelemetryConfig()
+    guards: Annotated[GuardsConfig, _key("blast radius")] = GuardsConfig()
+    signing: Annotated[SigningConfig, _key("signed commands")] = SigningConfig()
     receive: Annotated[ReceiveConfig, _key("what `tidegate receive` takes over HTTP and gRPC")] = (
         ReceiveConfig()
     )

@@ -4,10 +4,9 @@ import hashlib
 import hmac
 from collections.abc import Mapping, Sequence
 
-from actuators import ConfigurationError
-from actuators.credentials import expand
 from streams.config import ConfigError
 from streams.config.receive import ReceiveConfig, TenantConfig
+from streams.secrets import secret
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -51,23 +50,6 @@ class Doors:
 
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
-
-
-def secret(where: str, text: str, environ: Mapping[str, str]) -> str:
-    """The secret that `text` refers to, `${NAME}` or `${file:PATH}`.
-
-    Raises:
-        ConfigError: it is no reference, or what it refers to is absent or empty. The text never shows it.
-    """
-    if not (text.startswith("${") and text.endswith("}")):
-        raise ConfigError(f"{where}: write ${{NAME}} or ${{file:PATH}}, secrets do not belong in the file")
-    try:
-        value = expand(text, environ)
-    except ConfigurationError as error:
-        raise ConfigError(f"{where}: {error}") from error
-    if not value:
-        raise ConfigError(f"{where}: {text} is empty")
-    return value
 
 
 def check_exposure(config: ReceiveConfig) -> None:
