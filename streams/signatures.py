@@ -26,7 +26,9 @@ def signed(outputs: list[Output], sign: Sign) -> list[Output]:
     if sign is unsigned:
         return outputs
     return [
-        each._replace(value=encode(sign(decode(each.value, Command)))) if each.topic == COMMANDS.name else each
+        each._replace(value=encode(sign(decode(each.value, Command))))
+        if each.topic == COMMANDS.name
+        else each
         for each in outputs
     ]
 
