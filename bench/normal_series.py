@@ -1,14 +1,16 @@
 """Generated series in which nothing is wrong: what a calibrated detector should seldom alarm on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-CADENCES_S = {60: 40_320, 300: 16_128, 3600: 4_032}  # seconds to samples: 4, 8 and 24 weeks
+F64 = NDArray[np.float64]
+Rng = np.random.Generator
+
+CADENCES_S = {60: 12, 300: 24, 3600: 52}  # seconds to weeks
 START_MS = 1_700_000_000_000
-KINDS = ("gaussian", "daily", "counts", "log-normal", "heavy", "wandering", "sparse", "bursty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,44 +20,60 @@ class NormalSeries:
     kind: str
     cadence_s: int
     times: NDArray[np.int64]
-    values: NDArray[np.float64]
+    values: F64
 
     @property
     def days(self) -> float:
         return len(self.times) * self.cadence_s / 86_400
 
 
-def normal_series(seed: int = 0) -> Iterator[NormalSeries]:
-    """Every kind at every cadence, made from `seed`."""
-    for cadence, count in CADENCES_S.items():
-        for number, kind in enumerate(KINDS):
+def normal_series(
+    seed: int = 0, *, weeks: float | None = None, cadences: Mapping[int, int] = CADENCES_S
+) -> Iterator[NormalSeries]:
+    """Every kind at every cadence, made from `seed`; `weeks` long, or as `cadences` says."""
+    for cadence, own_weeks in cadences.items():
+        count = int((weeks or own_weeks) * 604_800 / cadence)
+        seconds = np.arange(count) * float(cadence)
+        for number, (kind, make) in enumerate(KINDS.items()):
             rng = np.random.default_rng([seed, cadence, number])
-            seconds = np.arange(count) * cadence
-            values = _values(kind, rng, np.sin(2 * np.pi * seconds / 86_400))
-            yield NormalSeries(kind, cadence, START_MS + 1000 * seconds, values)
+            yield NormalSeries(kind, cadence, START_MS + 1000 * seconds.astype(np.int64), make(rng, seconds))
 
 
-def _values(kind: str, rng: np.random.Generator, day: NDArray[np.float64]) -> NDArray[np.float64]:
-    """`day` is the sine of the time of day."""
-    count = len(day)
-    noise = rng.normal(0.0, 1.0, count)
-    match kind:
-        case "gaussian":
-            values = noise
-        case "daily":
-            values = 10.0 + 5.0 * day + noise
-        case "counts":
-            values = rng.poisson(5.0 + 4.0 * day).astype(np.float64)
-        case "log-normal":
-            values = np.exp(0.7 * noise)
-        case "heavy":
-            values = rng.standard_t(3, count)
-        case "wandering":
-            values = np.zeros(count)
-            for i in range(1, count):
-                values[i] = 0.9 * values[i - 1] + noise[i]
-        case "sparse":
-            values = np.where(rng.random(count) < 0.02, rng.poisson(3.0, count), 0).astype(np.float64)
-        case _:
-            values = 10.0 + (2.0 + day) * rng.exponential(1.0, count)
+def _day(seconds: F64) -> F64:
+    """A sine over the day."""
+    return np.sin(2 * np.pi * seconds / 86_400)
+
+
+def _autoregressive(rng: Rng, count: int, memory: float) -> F64:
+    """A first-order autoregressive process of unit variance."""
+    values = rng.normal(0.0, np.sqrt(1.0 - memory**2), count)
+    for i in range(1, count):
+        values[i] += memory * values[i - 1]
     return values
+
+
+def _week(rng: Rng, seconds: F64) -> F64:
+    """Office hours: a daily wave on weekdays, a low weekend."""
+    weekend = (seconds // 86_400) % 7 >= 5
+    return 50.0 + np.where(weekend, 4.0, 20.0) * (1.0 + _day(seconds)) + rng.normal(0.0, 1.5, len(seconds))
+
+
+KINDS: Mapping[str, Callable[[Rng, F64], F64]] = {
+    "Gaussian": lambda rng, t: rng.normal(0.0, 1.0, len(t)),
+    "Student t (3)": lambda rng, t: rng.standard_t(3, len(t)),
+    "log-normal (0.7)": lambda rng, t: np.exp(rng.normal(0.0, 0.7, len(t))),
+    "exponential": lambda rng, t: rng.exponential(1.0, len(t)),
+    "dense counts": lambda rng, t: rng.poisson(200.0, len(t)).astype(np.float64),
+    "sparse counts": lambda rng, t: rng.poisson(0.3, len(t)).astype(np.float64),
+    "zero-heavy": lambda rng, t: np.where(rng.random(len(t)) < 0.02, rng.poisson(3.0, len(t)), 0).astype(
+        np.float64
+    ),
+    "bounded (0 to 100)": lambda rng, t: np.clip(rng.normal(80.0, 12.0, len(t)), 0.0, 100.0),
+    "daily wave": lambda rng, t: 10.0 + 5.0 * _day(t) + rng.normal(0.0, 1.0, len(t)),
+    "daily counts": lambda rng, t: rng.poisson(5.0 + 4.0 * _day(t)).astype(np.float64),
+    "weekly wave": _week,
+    "bursty": lambda rng, t: 10.0 + (2.0 + _day(t)) * rng.exponential(1.0, len(t)),
+    "autoregressive (0.9)": lambda rng, t: _autoregressive(rng, len(t), 0.9),
+    "autoregressive (0.99)": lambda rng, t: _autoregressive(rng, len(t), 0.99),
+    "trend": lambda rng, t: 5.0 * t / 604_800 + rng.normal(0.0, 1.0, len(t)),
+}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +47,10 @@ class Scores:
     errors: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
-def blank_scores(count: int, kinds: int) -> Scores:
+_NO_ERRORS: Mapping[int, str] = MappingProxyType({})
+
+
+def blank_scores(count: int, kinds: int, errors: Mapping[int, str] = _NO_ERRORS) -> Scores:
     """Scores of `count` samples of which nothing is known: NaN, no alarm, learning."""
     return Scores(
         score=np.full(count, np.nan),
@@ -57,6 +60,7 @@ def blank_scores(count: int, kinds: int) -> Scores:
         alarm=np.zeros(count, dtype=np.bool_),
         learning=np.ones(count, dtype=np.bool_),
         evidence=np.zeros((count, kinds), dtype=np.float32),
+        errors=errors,
     )
 
 
@@ -108,6 +112,17 @@ class Bank(Protocol):
 
         Raises:
             StateError: the block is of another model, version, layout or length, or not authentic.
+        """
+
+
+@runtime_checkable
+class GroupBank(Bank, Protocol):
+    """A bank whose models look at groups of rows together: a row's score depends on its group's samples."""
+
+    def join(self, row: int, group: int, feature: str) -> None:
+        """From now on the samples of `row` are the feature of that name of the group in row `group`.
+
+        It is not part of the state: whoever loads a block joins its rows again.
         """
 
 

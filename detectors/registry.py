@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from detectors.ewma_z import ewma_z_bank
-from detectors.port import Bank, TunableBank, UnknownDetectorError
-from detectors.river_bank import PREFIXES as RIVER_PREFIXES
-from detectors.river_bank import known_river_models, river_bank
+from detectors.port import Bank, GroupBank, TunableBank, UnknownDetectorError
+from detectors.river_bank import RiverBank
+from detectors.river_groups import RiverGroupBank
+from detectors.river_models import PREFIXES as RIVER_PREFIXES
+from detectors.river_models import known_river_models, river_model
 from detectors.tidegate import tidegate_bank
-from detectors.tuned import TunedBank
+from detectors.tuned import TunedBank, TunedGroupBank
 
 DEFAULT_MODEL = "tidegate"
 ALARMS_PER_SERIES_DAY = 1 / 7
@@ -45,20 +47,56 @@ def make_bank(
         UnknownDetectorError: no such model or parameter; the text lists the known ones.
         ValueError: a parameter has a value that the model refuses.
     """
+    _check_rate(alarms_per_series_day)
+    if model.startswith(RIVER_PREFIXES):
+        build = river_model(model, params or {})
+        return TunedBank(RiverBank(model, build, alarms_per_series_day=alarms_per_series_day, key=key))
+    return TunedBank(_called(_NATIVE.get(model) or _own(model), model, params, alarms_per_series_day))
+
+
+def make_group_bank(
+    model: str,
+    params: Mapping[str, object] | None = None,
+    *,
+    alarms_per_series_day: float = ALARMS_PER_SERIES_DAY,
+    key: bytes | None = None,
+) -> TunedGroupBank:
+    """A fresh bank of `model` that watches groups of series together, see `detectors.port.GroupBank`.
+
+    `model` is a River anomaly detector by its dotted name, or your own factory of a `GroupBank` as
+    "module:function". The alarm rate is that of a group. Otherwise as `make_bank`.
+
+    Raises:
+        UnknownDetectorError: no such model or parameter, or one that cannot watch groups.
+        ValueError: a parameter has a value that the model refuses.
+    """
+    _check_rate(alarms_per_series_day)
+    if model.startswith(RIVER_PREFIXES):
+        build = river_model(model, params or {})
+        return TunedGroupBank(
+            RiverGroupBank(model, build, alarms_per_series_day=alarms_per_series_day, key=key)
+        )
+    bank = _called(_NATIVE.get(model) or _own(model), model, params, alarms_per_series_day)
+    if not isinstance(bank, GroupBank):
+        raise UnknownDetectorError(f"{model} looks at one series at a time: it cannot watch groups")
+    return TunedGroupBank(bank)
+
+
+def _check_rate(alarms_per_series_day: float) -> None:
     if not 0.0 < alarms_per_series_day < 1440.0:
         raise ValueError(
             f"alarms_per_series_day is {alarms_per_series_day}, expected more than 0 and below 1440"
         )
-    if model.startswith(RIVER_PREFIXES):
-        bank: Bank = river_bank(model, params or {}, alarms_per_series_day=alarms_per_series_day, key=key)
-        return TunedBank(bank)
-    build = _NATIVE.get(model) or _own(model)
+
+
+def _called(build: Callable[..., Bank], model: str, params: Mapping[str, object] | None, rate: float) -> Bank:
+    """What the factory of a native detector or of a user's own makes; refuses parameters it does not take."""
     given = dict(params or {})
     accepted = [name for name in inspect.signature(build).parameters if name != "alarms_per_series_day"]
     if unknown := sorted(set(given) - set(accepted)):
         takes = ", ".join(accepted) or "none"
         raise UnknownDetectorError(f"{model} has no parameter {unknown[0]!r}: it takes {takes}")
-    return TunedBank(build(alarms_per_series_day=alarms_per_series_day, **given))
+    return build(alarms_per_series_day=rate, **given)
 
 
 def _own(model: str) -> Callable[..., Bank]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from detectors.port import F64, I64, Bank, Scores, StateError
+from detectors.port import F64, I64, Bank, GroupBank, Scores, StateError
 
 HEADER = b"tuned/1\n"
 
@@ -90,6 +90,18 @@ class TunedBank:
         tuning = np.frombuffer(data, np.float32, 2 * (stop - start), len(HEADER)).reshape(-1, 2)
         self._tuning[start:stop] = tuning
         self._tuned |= bool(tuning.any())
+
+
+class TunedGroupBank(TunedBank):
+    """A `TunedBank` around a bank of groups. What is tuned is that of the joined row, not of the group."""
+
+    def __init__(self, bank: GroupBank) -> None:
+        super().__init__(bank)
+        self._groups = bank
+
+    def join(self, row: int, group: int, feature: str) -> None:
+        """As `GroupBank.join`."""
+        self._groups.join(row, group, feature)
 
 
 def _move(scores: Scores, at: I64, values: F64, factors: F64) -> None:

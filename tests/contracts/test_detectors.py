@@ -10,17 +10,20 @@ from river import checks, datasets
 
 from detectors.estimator import SeriesDetector
 from detectors.port import F64, I64, Bank, Scores, StateError
-from detectors.registry import known_models, make_bank, native_models
+from detectors.registry import known_models, make_bank, make_group_bank, native_models
 
 KEY = b"a key of the test suite's own, 32 b"
 MINUTE = 60_000
 START = 1_700_000_000_000
 SLOW = {"river.anomaly.LODA", "river.anomaly.LocalOutlierFactor"}
+GROUP_MODELS = ("river.anomaly.HalfSpaceTrees", "river.anomaly.OneClassSVM")
 # Their thresholds are in the unit of the input, or they do not look at the input at all.
 UNIT_BOUND = {"river.drift.PageHinkley", "river.drift.DummyDriftDetector", "river.drift.NoDrift"}
 
+GROUPS = " over groups"  # of one series each, where nothing is joined
 
-@pytest.fixture(params=known_models())
+
+@pytest.fixture(params=(*known_models(), *(name + GROUPS for name in GROUP_MODELS)))
 def model(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -31,7 +34,8 @@ def native(request: pytest.FixtureRequest) -> str:
 
 
 def fresh(model: str, rows: int = 1) -> Bank:
-    bank = make_bank(model, key=KEY)
+    name = model.removesuffix(GROUPS)
+    bank = make_bank(name, key=KEY) if name == model else make_group_bank(name, key=KEY)
     bank.grow(rows)
     return bank
 

@@ -9,7 +9,8 @@ from river.base import AnomalyDetector
 
 from detectors.port import StateError, UnknownDetectorError
 from detectors.registry import make_bank
-from detectors.river_bank import RiverBank, river_bank
+from detectors.river_bank import RiverBank
+from detectors.river_models import river_model
 
 KEY = b"the key of this worker, long enough"
 HST = "river.anomaly.HalfSpaceTrees"
@@ -47,7 +48,7 @@ def test_an_altered_block_is_not_unpickled() -> None:
         def __reduce__(self) -> tuple[Any, tuple[str]]:
             return (pytest.fail, ("the block was unpickled before its signature was checked",))
 
-    bank = river_bank(HST, {}, alarms_per_series_day=1.0, key=KEY)
+    bank = RiverBank(HST, river_model(HST, {}), alarms_per_series_day=1.0, key=KEY)
     bank.grow(1)
     learn(bank, 0, [1.0, 2.0, 3.0])
     block = bank.dump(0, 1)
