@@ -49,6 +49,11 @@ class Pipeline:
         for stage in self.stages:
             await stage.checkpoint()
 
+    async def save(self) -> None:
+        """Make what was processed until now durable, without haste."""
+        for stage in self.stages:
+            await stage.save()
+
     async def release(self) -> None:
         """Make everything durable and let go of the partitions."""
         if self.hands is not None:
@@ -92,7 +97,7 @@ def build(
         table = block_table(app, f"{name}-state", kafka.partitions)
         made = Stage(
             app, name=name, table=table, make=make, prefix=kafka.prefix, clock=clock,
-            observe=observe, saved=saved,
+            observe=observe, saved=saved, write_bytes_per_s=config.state.write_mib_s * 2**20,
         )  # fmt: skip
         for source in sources:
             app.agent(batch_topic(app, kafka.prefix + source.name), name=f"{name}-{source.name}")(
@@ -131,7 +136,7 @@ def build(
     pipeline = Pipeline(app, detect, plan, hands)
     app.transport.release = pipeline.release
 
-    app.timer(interval=config.state.checkpoint_s)(pipeline.checkpoint)
+    app.timer(interval=config.state.checkpoint_s)(pipeline.save)
     if plan is not None:
         app.timer(interval=TICK_S)(plan.tick)
     return pipeline

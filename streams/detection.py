@@ -200,9 +200,18 @@ class DetectPartition:
 
     # -- state ---------------------------------------------------------------------------------
 
-    def snapshot(self) -> list[tuple[bytes, bytes | None]]:
-        """Blocks changed since the last snapshot; series that fell silent become cold ones."""
-        return self.rows.snapshot()
+    def changed(self) -> int:
+        """How many blocks there are to write now; series that fell silent have become cold ones before."""
+        return self.rows.changed()
+
+    def snapshot(self, most: int | None = None) -> list[tuple[bytes, bytes | None]]:
+        """At most so many of the blocks that changed since they were last in a snapshot, the oldest first."""
+        return self.rows.snapshot(most)
+
+    @property
+    def durable(self) -> int | None:
+        """Input up to this offset is in the snapshots taken so far; None where all is that was processed."""
+        return self.rows.durable
 
     def restore(self, blocks: Mapping[bytes, bytes], recall: Recall) -> None:
         """Take over blocks that an earlier owner wrote."""

@@ -18,10 +18,20 @@ class Partition(Protocol):
     def process(self, records: Sequence[Record], now_ms: int) -> list[Output]:
         """Learn from records of one topic, ascending in offset; return what they lead to."""
 
-    def snapshot(self) -> list[tuple[bytes, bytes | None]]:
-        """What has changed since the last snapshot, to be written in this order; it counts as saved then.
+    def changed(self) -> int:
+        """How many blocks have changed since they were last in a snapshot."""
+
+    def snapshot(self, most: int | None = None) -> list[tuple[bytes, bytes | None]]:
+        """At most so many changed blocks, the oldest first, to be written in this order before the next ones.
 
         Keys and blocks; None where a key is to be forgotten.
+        """
+
+    @property
+    def durable(self) -> int | None:
+        """Input up to this offset is in the snapshots taken so far; None where all is that was processed.
+
+        A partition with several source topics has all in each snapshot.
         """
 
     def restore(self, blocks: Mapping[bytes, bytes], recall: Recall) -> None:

@@ -257,8 +257,16 @@ class PlanPartition:
                 return target.order(message, now_ms)
         return []
 
-    def snapshot(self) -> list[tuple[bytes, bytes | None]]:
-        """The targets that changed since the last snapshot."""
+    def changed(self) -> int:
+        """How many targets changed since the last snapshot."""
+        return len(self._dirty)
+
+    @property
+    def durable(self) -> None:
+        """None: a snapshot has all that was processed."""
+
+    def snapshot(self, most: int | None = None) -> list[tuple[bytes, bytes | None]]:
+        """The targets that changed since the last snapshot, all of them: their inputs have many topics."""
         changed = sorted(self._dirty)
         self._dirty.clear()
         return [(name.encode(), self._targets[name].dump()) for name in changed]

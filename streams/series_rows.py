@@ -17,6 +17,7 @@ from streams.ingest.labels import parse_key
 from streams.partition import COLD, Recall
 from streams.record import Record
 from streams.targets import Roles
+from streams.unsaved import Unsaved
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +94,11 @@ class SeriesRows:
         self._newest = 0  # event time, Unix ms
         self._recall: Recall = lambda key: None
         self._told: set[str] = set()
-        self._recalled: list[bytes] = []  # cold keys that are live again, to be forgotten
-        self._dirty = np.zeros(0, np.bool_)
+        self._unsaved = Unsaved(block_rows)
+        self._evicted: dict[bytes, bytes] = {}  # cold series to be written
+        self._leaving: dict[bytes, bytes] = {}  # cold series on their way to the changelog
+        self._recalled: dict[bytes, int] = {}  # cold keys that are live again, to be forgotten: their row
+        self._outdated: list[bytes] = []  # keys of blocks of another size, to be forgotten
         self._rows = 0
         # Rows restored from the changelog know the input up to here; None once the replay has passed it.
         self._learnt: NDArray[np.int64] | None = None
@@ -116,7 +120,7 @@ class SeriesRows:
     def touch(self, row: NDArray[np.int64], time: NDArray[np.int64]) -> None:
         """Note that samples of these rows and times are about to be learnt."""
         self._newest = max(self._newest, int(time.max()))
-        self._dirty[np.unique(row // self._block_rows)] = True
+        self._unsaved.note(row, self.offset)
 
     def make_room(self, count: int) -> None:
         """Make rows 0..count-1 exist, and ready those that new series were given."""
@@ -129,7 +133,7 @@ class SeriesRows:
                 self.last_time = _grown(self.last_time, capacity, NEVER)
                 self.role = _grown(self.role, capacity, -1)
                 self.target = _grown(self.target, capacity, -1)
-                self._dirty = _grown(self._dirty, -(-capacity // self._block_rows), False)
+                self._unsaved.grow(capacity)
                 if self._learnt is not None:
                     self._learnt = _grown(self._learnt, capacity, -1)
             self._rows = count
@@ -141,11 +145,11 @@ class SeriesRows:
         if self._roles:
             self._assign(row)
         key = COLD + self.index.key(row).encode()
-        stored = self._recall(key)
+        stored = self._evicted.pop(key, None) or self._leaving.get(key) or self._recall(key)
         if stored is not None and (block := self._decode(stored)) is not None:
             self._load(block, row)
-            self._dirty[row // self._block_rows] = True  # it is written before the cold one is forgotten
-            self._recalled.append(key)
+            self._unsaved.note_row(row, self.offset)
+            self._recalled[key] = row
             self._counts.recalled += 1
 
     def _assign(self, row: int) -> None:
@@ -153,24 +157,40 @@ class SeriesRows:
 
     # -- state -------------------------------------------------------------------------------------
 
-    def snapshot(self) -> list[tuple[bytes, bytes | None]]:
-        """Blocks changed since the last snapshot; series that fell silent become cold ones."""
-        silent = self._silent()
-        cold = [(COLD + self.index.key(row).encode(), self._encode(row, row + 1)) for row in silent]
-        for row in silent:
+    def changed(self) -> int:
+        """How many blocks there are to write now; series that fell silent have become cold ones before."""
+        for row in self._silent():
             self._evict(row)
-        changed = np.flatnonzero(self._dirty).tolist()
-        self._dirty[:] = False
+        return len(self._unsaved)
+
+    @property
+    def durable(self) -> int | None:
+        """Input up to this offset is in the snapshots taken so far; None where all is that was processed."""
+        return self._unsaved.offset
+
+    def snapshot(self, most: int | None = None) -> list[tuple[bytes, bytes | None]]:
+        """At most so many of the blocks that changed since they were last in a snapshot, the oldest first.
+
+        The earlier snapshots are written when another one is taken.
+        """
+        if self._outdated:
+            most = None  # rows of one such block may lie in several of today's
+        if most is None:
+            self.changed()
+        self._leaving, self._evicted = self._evicted, {}
         size = self._block_rows
+        numbers = self._unsaved.take(most)
         blocks = [
             (str(number).encode(), self._encode(number * size, min((number + 1) * size, self._rows)))
-            for number in changed
+            for number in numbers
         ]
         # In this order a crash loses nothing: at worst a series is both cold and live, and live wins.
-        evicted = {key for key, _ in cold}
-        forgotten = [(key, None) for key in self._recalled if key not in evicted]
-        self._recalled = []
-        return [*cold, *blocks, *forgotten]
+        written = set(numbers)
+        forgotten = [key for key, row in self._recalled.items() if row // size in written]
+        for key in forgotten:
+            del self._recalled[key]
+        outdated, self._outdated = self._outdated, []
+        return [*self._leaving.items(), *blocks, *((key, None) for key in [*forgotten, *outdated])]
 
     def _silent(self) -> list[int]:
         """Rows to evict: nothing heard for long, no alert open."""
@@ -181,9 +201,12 @@ class SeriesRows:
         return rows
 
     def _evict(self, row: int) -> None:
+        key = COLD + self.index.key(row).encode()
+        self._evicted[key] = self._encode(row, row + 1)
+        self._recalled.pop(key, None)
         self.index.release(row)
         self._clear(row)
-        self._dirty[row // self._block_rows] = True
+        self._unsaved.note_row(row, self.offset)
         self._counts.evicted += 1
 
     def _clear(self, row: int) -> None:
@@ -236,14 +259,14 @@ class SeriesRows:
         for row, _ in entries if self._roles else ():
             self._assign(row)
         self._newest = int(self.last_time.max(initial=0))
-        self._dirty[:] = False
+        self._unsaved.clear()
         wrong = [key for key, block in found if key != str(block.start // self._block_rows).encode()]
         wrong += [key for key, b in found if b.start % self._block_rows or len(b.series) > self._block_rows]
         if wrong or len(found) < len(blocks):
             log.warning("partition %d: %d blocks are written anew", self.source, len(blocks))
-            self._dirty[: -(-self._rows // self._block_rows)] = True
-            numbers = {str(number).encode() for number in np.flatnonzero(self._dirty).tolist()}
-            self._recalled = [key for key in blocks if key not in numbers]
+            self._unsaved.note(np.arange(self._rows), self.offset)
+            numbers = {str(number).encode() for number in range(-(-self._rows // self._block_rows))}
+            self._outdated = [key for key in blocks if key not in numbers]
 
     def series(self) -> list[str]:
         """Keys of the series in memory."""
@@ -262,7 +285,7 @@ class SeriesRows:
         if row is None or old_row is None:
             return False
         self.bank.load(row, row + 1, old.bank.dump(old_row, old_row + 1))
-        self._dirty[row // self._block_rows] = True
+        self._unsaved.note_row(row, self.offset)
         return True
 
     def _wake(self, series: str) -> int | None:

@@ -8,7 +8,7 @@ state has learnt already; the state's own offsets or times recognise it.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 import faust
 from faust.streams import Stream
@@ -23,8 +23,18 @@ from streams.transport import BatchMessage, Transport
 
 log = logging.getLogger(__name__)
 
+BLOCKS_AT_ONCE = 2  # about a millisecond's work
+
 Observe = Callable[[str, Sequence[Output]], None]  # stage, what it wrote
 Saved = Callable[[str, float, int, int], None]  # stage, seconds, blocks, bytes
+
+
+class _Snapshot(NamedTuple):
+    """What is to be written, the input processed before it, and up to where that is durable then."""
+
+    entries: list[tuple[bytes, bytes | None]]
+    done: dict[TP, int]
+    durable: int | None
 
 
 class _Held:
@@ -33,7 +43,9 @@ class _Held:
     def __init__(self, partition: Partition, delivery: Delivery) -> None:
         self.state = partition
         self.delivery = delivery
-        self.lock = asyncio.Lock()
+        self.lock = asyncio.Lock()  # over a batch and its outputs
+        self.saving = asyncio.Lock()
+        self.snapshot: _Snapshot | None = None  # taken and not yet written
         self.done: dict[TP, int] = {}  # input processed, not yet acknowledged: offset after the last
         self.ticked = False  # changed without input
 
@@ -42,7 +54,8 @@ class Stage:
     """Runs one kind of partition state over the batches of its topics.
 
     `make` builds the state of a partition, `clock` returns Unix ms, `prefix` goes before topic names.
-    `observe` is told what was written, `saved` what a checkpoint took.
+    `observe` is told what was written, `saved` what a checkpoint took. State is written at no more than
+    `write_bytes_per_s`, but all of it at once where partitions move.
     """
 
     def __init__(
@@ -56,6 +69,7 @@ class Stage:
         clock: Callable[[], int],
         observe: Observe,
         saved: Saved,
+        write_bytes_per_s: float,
     ) -> None:
         self.name = name
         self._app = app
@@ -65,6 +79,7 @@ class Stage:
         self._clock = clock
         self._observe = observe
         self._saved = saved
+        self._write_bytes_per_s = write_bytes_per_s
         self._held: dict[int, _Held] = {}
         self._released = -1  # group generation whose batches no longer count here
 
@@ -129,33 +144,56 @@ class Stage:
                 for each in outputs:
                     await held.delivery.put(each)
 
+    async def save(self) -> None:
+        """Write what has changed, a few blocks at a time, so that samples need not wait for large states."""
+        for number, held in list(self._held.items()):
+            for _ in range(max(1, -(-held.state.changed() // BLOCKS_AT_ONCE))):
+                written = await self._save_or_crash(number, held, most=BLOCKS_AT_ONCE)
+                await asyncio.sleep(written / self._write_bytes_per_s)
+
     async def checkpoint(self) -> None:
         """Make everything processed so far durable, and acknowledge its input."""
         for number, held in list(self._held.items()):
-            async with held.lock:  # a batch may be under way, and is part of it then
-                if (held.done or held.ticked) and self._held.get(number) is held:
-                    await self._save_or_crash(number, held)
+            await self._save_or_crash(number, held)
 
-    async def _save_or_crash(self, number: int, held: _Held) -> None:
+    async def _save_or_crash(self, number: int, held: _Held, most: int | None = None) -> int:
         try:
-            await self._save(number, held)
+            async with held.saving:
+                return await self._save(number, held, most)
         except Exception as error:
             # Nothing of it is acknowledged: all comes again to a state read from the changelog.
             self._held.pop(number, None)
             await self._app.crash(error)
+            return 0
 
-    async def _save(self, number: int, held: _Held) -> None:
+    async def _save(self, number: int, held: _Held, most: int | None) -> int:
+        """Write at most so many blocks, acknowledge the input that is durable then; returns bytes written."""
+        if held.snapshot is not None:  # its writing was cancelled
+            await self._write(number, held, held.snapshot)
+        async with held.lock:  # a batch may be under way, and is part of it then
+            if self._held.get(number) is not held or not (held.done or held.ticked):
+                return 0
+            held.ticked = False
+            entries = held.state.snapshot(most)
+            held.snapshot = _Snapshot(entries, dict(held.done), held.state.durable)
+        await self._write(number, held, held.snapshot)
+        return sum(len(block or b"") for _, block in entries)
+
+    async def _write(self, number: int, held: _Held, snapshot: _Snapshot) -> None:
         time = asyncio.get_running_loop().time
         began = time()
-        await held.delivery.settle()
-        entries = held.state.snapshot()
-        await asyncio.gather(*(self._table.write(number, key, block) for key, block in entries))
-        (done, held.done), held.ticked = (held.done, {}), False
+        await held.delivery.settle()  # what the snapshot has learnt from has led to these outputs
+        await asyncio.gather(*(self._table.write(number, key, block) for key, block in snapshot.entries))
+        held.snapshot = None
         if self._held.get(number) is held:
             transport = cast(Transport, self._app.transport)
-            for tp, end in done.items():
-                transport.acknowledge(tp, end)
-        self._saved(self.name, time() - began, len(entries), sum(len(block or b"") for _, block in entries))
+            durable = snapshot.durable
+            for tp, end in snapshot.done.items():
+                transport.acknowledge(tp, end if durable is None else min(end, durable + 1))
+                if durable is None and held.done.get(tp) == end:
+                    del held.done[tp]
+        size = sum(len(block or b"") for _, block in snapshot.entries)
+        self._saved(self.name, time() - began, len(snapshot.entries), size)
 
     async def release(self) -> None:
         """Write everything and let go of all partitions; called before they may move to another worker."""

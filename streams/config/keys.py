@@ -89,6 +89,9 @@ class StateConfig(Section, frozen=True, kw_only=True):
     checkpoint_s: Annotated[float, _key("state is written and offsets committed at least so often", gt=0)] = (
         5.0
     )
+    write_mib_s: Annotated[
+        float, _key("state is written no faster than this many MiB per second, lest samples wait", gt=0)
+    ] = 32.0
     evict_after_hours: Annotated[
         float, _key("a series silent so long leaves memory; its state waits on disk", gt=0)
     ] = 24.0

@@ -125,19 +125,28 @@ def test_batches_do_not_matter() -> None:
     assert parts.snapshot() == whole.snapshot()
 
 
-# A batch of so many records; then nothing, a checkpoint, a crash, or a crash after so many blocks.
+# A batch of so many records; then nothing, a checkpoint, a crash, a crash after so many blocks, or the
+# writing of so many blocks that is done only after the next batch.
 _steps = st.lists(
     st.tuples(
         st.integers(1, 250),
-        st.one_of(st.just("go on"), st.just("save"), st.just("crash"), st.integers(0, 6)),
+        st.one_of(
+            st.just("go on"),
+            st.just("save"),
+            st.just("crash"),
+            st.integers(0, 6),
+            st.tuples(st.just("some"), st.integers(1, 2)),
+        ),
     ),
-    max_size=12,
+    max_size=20,
 )
 
 
 @settings(max_examples=100, deadline=None)
 @given(_steps, st.booleans())
-def test_a_crash_at_any_moment_changes_nothing(steps: list[tuple[int, str | int]], evict: bool) -> None:
+def test_a_crash_at_any_moment_changes_nothing(
+    steps: list[tuple[int, str | int | tuple[str, int]]], evict: bool
+) -> None:
     stream = _now_and_then(_stream(steps=60))
     whole = _partition()
     expected = {out for out in whole.process(stream, NOW) if out.topic != "signals"}
@@ -146,6 +155,7 @@ def test_a_crash_at_any_moment_changes_nothing(steps: list[tuple[int, str | int]
     after = 10 * MINUTE if evict else NEVER_EVICT
     stored, acknowledged, position = Stored(), 0, 0
     partition = _restored(stored, evict_after_ms=after)
+    under_way: tuple[list[tuple[bytes, bytes | None]], int] | None = None
     seen: set[Output] = set()
     for size, what in [*steps, (len(stream), "go on"), (len(stream), "save")]:
         stop = min(len(stream), position + size)
@@ -153,12 +163,21 @@ def test_a_crash_at_any_moment_changes_nothing(steps: list[tuple[int, str | int]
         position = stop
         if what == "go on":
             continue
-        if what != "crash":
-            entries = partition.snapshot()
-            _write(stored, entries if what == "save" else entries[: int(what)])
-        if what == "save":
+        if what == "crash":
+            partition, position, under_way = _restored(stored, evict_after_ms=after), acknowledged, None
+            continue
+        if under_way is not None:  # one snapshot is written before the next is taken
+            _write(stored, under_way[0])
+            acknowledged, under_way = under_way[1], None
+        if isinstance(what, tuple):
+            partition.changed()
+            entries = partition.snapshot(what[1])
+            under_way = entries, position if partition.durable is None else partition.durable + 1
+        elif what == "save":
+            _write(stored, partition.snapshot())
             acknowledged = position
         else:
+            _write(stored, partition.snapshot()[: int(what)])
             partition, position = _restored(stored, evict_after_ms=after), acknowledged
     assert seen == expected
     assert _series(stored) == _series(undisturbed)
