@@ -23,3 +23,29 @@ def receive(config: ConfigOption, verbose: Verbose = False) -> None:
         from streams.receive.receiver import Receiver  # noqa: PLC0415
     log_to_terminal(verbose)
     run_async(until_stopped(Receiver(settings, environ=os.environ)))
+
+
+@serve.command("serve-keda")
+def serve_keda(config: ConfigOption, verbose: Verbose = False) -> None:
+    """Answer KEDA as an external scaler (gRPC), from forecasts and commands."""
+    from streams.config import read  # noqa: PLC0415
+    from streams.extras import needed  # noqa: PLC0415
+    from streams.worker import wall_clock  # noqa: PLC0415
+
+    settings = read(config)
+    with needed("keda"):
+        from streams.serve.keda_service import KedaService  # noqa: PLC0415
+    log_to_terminal(verbose)
+    run_async(until_stopped(KedaService(settings, environ=os.environ, clock=wall_clock)))
+
+
+@serve.command("serve-external-metrics")
+def serve_external_metrics(config: ConfigOption, verbose: Verbose = False) -> None:
+    """Answer plain HPAs: external.metrics.k8s.io over TLS, from forecasts and commands."""
+    from streams.config import read  # noqa: PLC0415
+    from streams.serve.external_service import ExternalMetricsService  # noqa: PLC0415
+    from streams.worker import wall_clock  # noqa: PLC0415
+
+    settings = read(config)
+    log_to_terminal(verbose)
+    run_async(until_stopped(ExternalMetricsService(settings, environ=os.environ, clock=wall_clock)))

@@ -12,6 +12,7 @@ from streams.config import ConfigError
 from streams.console import ConsoleError
 from streams.embedded import EmbeddedError
 from streams.exports import ExportError
+from streams.ports import PortError
 from streams.produce import ProduceError
 from streams.receive.errors import ReceiveError
 from streams.tail import TailError
@@ -31,6 +32,7 @@ EXPECTED = (
     ObservationError,
     OSError,
     PlacementError,
+    PortError,
     ProduceError,
     ReceiveError,
     SchemaError,

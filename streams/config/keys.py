@@ -7,6 +7,7 @@ from schemas.alert import Severity
 from streams.config.receive import ReceiveConfig
 from streams.config.section import Count, Positive, Section
 from streams.config.section import key as _key
+from streams.config.serve import ServeConfig
 from streams.config.signing import SigningConfig
 from streams.scaling import ScaleConfig
 
@@ -170,6 +171,7 @@ class Config(Section, frozen=True, kw_only=True):
     telemetry: Annotated[TelemetryConfig, _key("metrics and console")] = TelemetryConfig()
     guards: Annotated[GuardsConfig, _key("blast radius")] = GuardsConfig()
     signing: Annotated[SigningConfig, _key("signed commands")] = SigningConfig()
+    serve: Annotated[ServeConfig, _key("what other autoscalers may ask")] = ServeConfig()
     receive: Annotated[ReceiveConfig, _key("what `tidegate receive` takes over HTTP and gRPC")] = (
         ReceiveConfig()
     )

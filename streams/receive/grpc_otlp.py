@@ -1,7 +1,6 @@
 """OTLP metrics over gRPC."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import grpc
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
@@ -10,10 +9,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from streams.config.receive import ReceiveConfig
-from streams.config.section import TlsConfig
+from streams.ports import bind
 from streams.receive import otlp
 from streams.receive.access import Doors
-from streams.receive.errors import Busy, PushError, ReceiveError, TooLarge, TooMuch, Unreadable
+from streams.receive.errors import Busy, PushError, TooLarge, TooMuch, Unreadable
 from streams.receive.http import otlp_answer
 from streams.receive.intake import MB, Intake
 
@@ -49,7 +48,7 @@ class GrpcPort:
         """Listen.
 
         Raises:
-            ReceiveError: the port is taken.
+            PortError: the port is taken.
         """
         assert self._config.grpc_port is not None  # noqa: S101 - served only then
         self.port = bind(self._server, self._config.host, self._config.grpc_port, self._config.tls)
@@ -80,25 +79,3 @@ class GrpcPort:
         except PushError as error:
             await context.abort(_CODES[type(error)], str(error))
         return otlp_answer(draft)
-
-
-def bind(server: grpc.aio.Server, host: str, port: int, tls: TlsConfig | None) -> int:
-    """Let `server` listen; return the port.
-
-    Raises:
-        ReceiveError: the port is taken.
-        OSError: a certificate or key file cannot be read.
-    """
-    address = f"{host}:{port}"
-    try:
-        if tls is None:
-            return server.add_insecure_port(address)
-        ca = Path(tls.client_ca_file).read_bytes() if tls.client_ca_file else None
-        credentials = grpc.ssl_server_credentials(
-            [(Path(tls.key_file).read_bytes(), Path(tls.cert_file).read_bytes())],
-            root_certificates=ca,
-            require_client_auth=ca is not None,
-        )
-        return server.add_secure_port(address, credentials)
-    except RuntimeError as error:
-        raise ReceiveError(f"cannot listen on {address} ({error}); choose another port") from error

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import ssl
 from collections.abc import Mapping
 
 from aiohttp import web
@@ -10,7 +9,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 
 from streams.access import client_settings
 from streams.config import Config, ConfigError
-from streams.config.section import TlsConfig
+from streams.ports import PortError, server_context
 from streams.receive.access import Doors, check_exposure
 from streams.receive.errors import ReceiveError
 from streams.receive.grpc_otlp import GrpcPort
@@ -64,7 +63,8 @@ class Receiver:
 
         Raises:
             KafkaError: the brokers cannot be reached.
-            ReceiveError: there is no topic, or a port is taken.
+            ReceiveError: there is no topic.
+            PortError: a port is taken.
         """
         receive = self._config.receive
         split(b"")  # compile, before a producer waits for it
@@ -76,7 +76,7 @@ class Receiver:
         try:
             await site.start()
         except OSError as error:
-            raise ReceiveError(
+            raise PortError(
                 f"cannot listen on {receive.host}:{receive.port} ({error.strerror}); set receive.port"
             ) from error
         port = self._runner.addresses[0][1]
@@ -125,18 +125,3 @@ class Receiver:
         if self._runner is not None:
             await self._runner.cleanup()
         await self._intake.stop()
-
-
-def server_context(tls: TlsConfig | None) -> ssl.SSLContext | None:
-    """The TLS of a server; None where there is none.
-
-    Raises:
-        OSError: a file cannot be read or is no certificate or key (`ssl.SSLError`).
-    """
-    if tls is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.client_ca_file)
-    context.load_cert_chain(tls.cert_file, tls.key_file)
-    if tls.client_ca_file:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

@@ -1,0 +1,1 @@
+"""What other autoscalers ask: the load that is expected, and the replicas that are commanded."""
