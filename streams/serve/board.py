@@ -51,7 +51,7 @@ class Board:
         return self._known.get(target)
 
     async def newer(self, version: int) -> int:
-        """Return when more has been heard than at `version` (-1: at once), with the version to wait from next."""
+        """Return when more has been heard than at `version` (-1: at once), with the next `version`."""
         async with self._changed:
             await self._changed.wait_for(lambda: self._version > version)
             return self._version
