@@ -16,6 +16,9 @@ from streams.record import Record
 from streams.series_rows import NEVER_EVICT, Counts, SeriesRows
 from streams.targets import Roles
 
+HEAD_MS = 60_000
+"""Within this time of a batch's first sample, all series are told before the rest of any."""
+
 
 class DetectPartition:
     """Models, alerts and series of one source partition. Deterministic: equal input, equal output."""
@@ -180,7 +183,26 @@ class DetectPartition:
     def _signals(
         self, row: NDArray[np.int64], time: NDArray[np.int64], value: NDArray[np.float64]
     ) -> list[Output]:
+        """What targets use of the samples, by series.
+
+        The first minute of all series goes before the rest of any: a planner that reads a part of it only
+        knows all series before it reads on, and takes no part of the load for the whole.
+        """
         used = np.flatnonzero(self.rows.role[row] >= 0)
+        if not len(used):
+            return []
+        late = time[used] >= time[used].min() + HEAD_MS
+        return self._signals_of(used[~late], row, time, value) + self._signals_of(
+            used[late], row, time, value
+        )
+
+    def _signals_of(
+        self,
+        used: NDArray[np.int64],
+        row: NDArray[np.int64],
+        time: NDArray[np.int64],
+        value: NDArray[np.float64],
+    ) -> list[Output]:
         outputs = []
         for r in np.unique(row[used]).tolist():
             mine = used[row[used] == r]
