@@ -4,7 +4,7 @@ from schemas.alert import Alert
 from schemas.anomaly import Anomaly, Evidence
 from schemas.command import Action, Command, Place, Promote, Rollback, Scale, SetTraffic
 from schemas.dead_letter import DeadLetter
-from schemas.event import Deployment, Event, Feedback, MaintenanceWindow, ReleaseOrder
+from schemas.event import Deployment, Event, Feedback, KnownEvent, MaintenanceWindow, ReleaseOrder
 from schemas.forecast import Forecast
 from schemas.message import Message, SchemaError, decode, encode
 from schemas.outcome import Outcome, Status
@@ -23,6 +23,7 @@ __all__ = [
     "Evidence",
     "Feedback",
     "Forecast",
+    "KnownEvent",
     "MaintenanceWindow",
     "Message",
     "Outcome",

@@ -59,4 +59,20 @@ class ReleaseOrder(Message, frozen=True, kw_only=True, tag="release-order/1"):
     release: str | None = None
 
 
-Event = Deployment | MaintenanceWindow | Feedback | ReleaseOrder
+class KnownEvent(Message, frozen=True, kw_only=True, tag="known-event/1"):
+    """Something that will change a target's load and that people know of: a sale, a holiday, a launch.
+
+    From `starts_at` to `ends_at` (Unix ms) the load is expected to be `factor` times what it would be
+    otherwise: 3.0 for a sale, 0.3 for a holiday. A later one with the same `id` replaces it; a factor of 1
+    calls it off.
+    """
+
+    target: str
+    id: str
+    starts_at: int
+    ends_at: int
+    factor: float
+    reason: str = ""
+
+
+Event = Deployment | MaintenanceWindow | Feedback | ReleaseOrder | KnownEvent

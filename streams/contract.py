@@ -12,6 +12,7 @@ from schemas import (
     Deployment,
     Feedback,
     Forecast,
+    KnownEvent,
     MaintenanceWindow,
     Outcome,
     ReleaseChange,
@@ -28,6 +29,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "maintenance": MaintenanceWindow,
     "feedback": Feedback,
     "release-order": ReleaseOrder,
+    "known-event": KnownEvent,
     "anomaly": Anomaly,
     "alert": Alert,
     "forecast": Forecast,
@@ -40,7 +42,11 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
 # Topic: (messages, key, direction as Tidegate sees it).
 TOPICS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "metrics": (("sample",), "the series", "receive"),
-    "events": (("deployment", "maintenance", "feedback", "release-order"), "the target", "receive"),
+    "events": (
+        ("deployment", "maintenance", "feedback", "release-order", "known-event"),
+        "the target",
+        "receive",
+    ),
     "anomalies": (("anomaly",), "the series", "send"),
     "alerts": (("alert",), "the fingerprint", "send"),
     "forecasts": (("forecast",), "the target", "send"),

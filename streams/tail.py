@@ -15,6 +15,7 @@ from schemas import (
     Deployment,
     Feedback,
     Forecast,
+    KnownEvent,
     MaintenanceWindow,
     Outcome,
     Place,
@@ -38,6 +39,7 @@ MESSAGES = (
     | DeadLetter
     | Deployment
     | Feedback
+    | KnownEvent
     | Forecast
     | MaintenanceWindow
     | Outcome
@@ -184,6 +186,10 @@ def _change(change: ReleaseChange) -> str:
 
 def _order(order: ReleaseOrder) -> str:
     return f"{_clock(order.ts)}  order  {order.target}: {order.order} {order.release or ''}, says {order.by}"
+def _known_event(event: KnownEvent) -> str:
+    why = f": {event.reason}" if event.reason else ""
+    until = _clock(event.ends_at)
+    return f"{_clock(event.starts_at)}  known event  {event.target} times {event.factor:g} until {until}{why}"
 
 
 def _signal(signal: Signal) -> str:
@@ -200,6 +206,7 @@ _TOLD: dict[type, Callable[[Any], str]] = {
     Deployment: _deployment,
     Feedback: _feedback,
     Forecast: _forecast,
+    KnownEvent: _known_event,
     MaintenanceWindow: _maintenance,
     Outcome: _outcome,
     ReleaseChange: _change,

@@ -13,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from schemas import (
     Deployment,
     Feedback,
+    KnownEvent,
     MaintenanceWindow,
     Place,
     Promote,
@@ -177,6 +178,10 @@ def message(made: Output | msgspec.Struct) -> str:
         (dead(), "refused  metrics[2] offset 41: $.value: expected a number, found text"),
         (Deployment(target="a", release="v2", ts=T0, previous="v1", canary_percent=5), "after v1 with 5 %"),
         (MaintenanceWindow(id="1", starts_at=T0, ends_at=T0 + 1_000, reason="disk"), "everything until 20"),
+        (
+            KnownEvent(target="shop", id="s", starts_at=T0, ends_at=T0, factor=3.0, reason="a sale"),
+            "known event  shop times 3 until 2023-11-14 22:13:20: a sale",
+        ),
         (Feedback(series="up", ts=T0, verdict="false-alarm", by="ann"), "false-alarm  up, says ann"),
         (
             Signal(target="a", series="up", role="load", arm=None, times=[T0], values=[3.5], source=0),

@@ -9,6 +9,7 @@ from schemas import (
     Evidence,
     Feedback,
     Forecast,
+    KnownEvent,
     MaintenanceWindow,
     Message,
     Outcome,
@@ -138,6 +139,14 @@ EXAMPLES: dict[str, Message] = {
         reason="errors is harmful",
         to="v1",
         percent=0.0,
+    ),
+    "known-event": KnownEvent(
+        target="checkout",
+        id="autumn-sale",
+        starts_at=NOON,
+        ends_at=NOON + 7_200_000,
+        factor=3.0,
+        reason="a sale starts at 18:00",
     ),
     "feedback": Feedback(series=SERIES, ts=NOON, verdict="false-alarm", anomaly="metrics:0:42:9f", by="ana"),
 }
