@@ -1,6 +1,6 @@
 """What people and other systems tell the pipeline."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -71,7 +71,7 @@ class KnownEvent(Message, frozen=True, kw_only=True, tag="known-event/1"):
     id: str
     starts_at: int
     ends_at: int
-    factor: float
+    factor: Annotated[float, msgspec.Meta(gt=0)]
     reason: str = ""
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from schemas import Deployment
 from schemas.signal import Arm
-from streams.targets import LOAD, REPLICAS
+from streams.targets import scales_on
 
 PATIENCE_MS = 5_000
 """A series heard of within this time is waited for. Live series come seldom enough that none is: the
@@ -70,7 +70,7 @@ class EventOrder(msgspec.Struct, kw_only=True):
         self.waiting = order[count:]
         yield from self._deployed(self.passed)
         for moment in order[:count]:
-            if moment.role not in (LOAD, REPLICAS):
+            if not scales_on(moment.role):
                 yield from self._deployed(moment.ts)
                 self.passed = max(self.passed, moment.ts)
             yield moment

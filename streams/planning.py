@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from detectors.forecasting import Known
 from planners.scaling import Decision
 from schemas import (
     Command,
     Deployment,
     Event,
     Feedback,
+    KnownEvent,
     Outcome,
     ReleaseOrder,
     Scale,
@@ -20,20 +22,19 @@ from schemas import (
 )
 from streams.config import TargetConfig
 from streams.ingest import dead_letter
-from streams.load import LoadSum
 from streams.order import EventOrder, Moment
 from streams.output import Output, output
 from streams.partition import Recall
 from streams.record import Record
 from streams.releases import Releases, ReleaseState
-from streams.scaling import TargetScaler
 from streams.signatures import Sign, signed, unsigned
 from streams.staffing import Staffing
-from streams.targets import LOAD, REPLICAS
+from streams.target_loads import LoadsState, Made, TargetLoads
+from streams.targets import LOAD, REPLICAS, scales_on, scaling_metrics
 
 log = logging.getLogger(__name__)
 
-LAYOUT = 2
+LAYOUT = 3
 NOT_CARRIED_OUT = frozenset({"failed", "expired", "paused", "cooling-down", "unauthorised", "unknown"})
 
 QUIET_MS = 60_000
@@ -46,11 +47,9 @@ class TargetState(msgspec.Struct, kw_only=True):
 
     layout: int = LAYOUT
     target: str
-    load: LoadSum
+    loads: LoadsState
     order: EventOrder
     last_time: dict[str, int] = {}  # series: newest sample used, so that a replayed signal is recognised
-    scaler: bytes | None = None
-    replicas: int | None = None  # desired on the platform, as far as known
     asked: str | None = None  # id of the last scale command
     staffing: Staffing = msgspec.field(default_factory=Staffing)
     releases: ReleaseState | None = None
@@ -63,21 +62,16 @@ class Target:
         self, config: TargetConfig, state: TargetState | None = None, key: bytes | None = None
     ) -> None:
         self.config = config
-        self._key = key
         interval_ms = int(config.interval_s * 1000)
         self.state = state or TargetState(
             target=config.name,
-            load=LoadSum(interval_ms=interval_ms),
+            loads=LoadsState(),
             order=EventOrder(interval_ms=interval_ms),
         )
         self._heard: dict[str, int] = {}  # series: when it was last read, Unix ms
         self._ttl_ms = int(config.command_ttl_s * 1000)
-        self._scaler: TargetScaler | None = None
-        if config.scale is not None:
-            stored = self.state.scaler
-            self._scaler = (
-                TargetScaler.from_bytes(config.scale, stored, key) if stored else TargetScaler(config.scale)
-            )
+        self._loads = TargetLoads(config, self.state.loads, key)
+        self._metrics = {role: metric for metric, role in scaling_metrics(config).items()}
         self._startup_ms = int(config.scale.startup_s * 1000) if config.scale is not None else 0
         self._releases: Releases | None = None
         if config.release is not None:
@@ -87,7 +81,7 @@ class Target:
 
     def dump(self) -> bytes:
         """The state, for `load`."""
-        self.state.scaler = self._scaler.to_bytes(self._key) if self._scaler else None
+        self.state.loads = self._loads.dump()
         return msgspec.msgpack.encode(self.state)
 
     # -- samples ---------------------------------------------------------------------------------
@@ -121,31 +115,29 @@ class Target:
 
     def _sample(self, sample: Moment, now_ms: int) -> list[Output]:
         outputs: list[Output] = []
+        if scales_on(sample.role):
+            made = self._loads.take(sample.role, sample.series, sample.ts, sample.value)
+            outputs += [out for each in made for out in self._scaled(each, now_ms)]
         if sample.role == REPLICAS:
-            self.state.replicas = self.state.staffing.told = max(0, round(sample.value))
-            return []
-        if sample.role == LOAD:
-            ticks = self.state.load.add(sample.series, sample.ts, sample.value)
-            outputs += [out for tick in ticks for out in self._scale(tick.ts, tick.load, now_ms)]
+            self.state.staffing.told = self.state.loads.replicas
+            return outputs
         if self._releases is None:
             return outputs
-        metric = str(self.config.load) if sample.role == LOAD else sample.role
-        capacity = self._scaler.capacity if self._scaler is not None else None
-        short = self.state.staffing.short(sample.ts, capacity, self._startup_ms)
+        metric = self._metrics.get(sample.role, sample.role)
+        short = self.state.staffing.short(sample.ts, self._loads.capacity, self._startup_ms)
         return outputs + self._releases.sample(sample, metric, now_ms, short=short)
 
-    def _scale(self, ts: int, load: float, now_ms: int) -> list[Output]:
-        if self._scaler is None:
-            return []
-        self.state.staffing.load = load
-        forecast, decision = self._scaler.observe(ts, load, self.state.replicas)
+    def _scaled(self, made: Made, now_ms: int) -> list[Output]:
         outputs = []
-        if forecast is not None:
-            outputs.append(output("forecasts", self.config.name, forecast.message(self.config.name)))
+        ts, decision = made.ts, made.decision
+        if made.role == LOAD:
+            self.state.staffing.load = made.load
+        if made.forecast is not None:
+            outputs.append(output("forecasts", self.config.name, made.forecast.message(self.config.name)))
         # While catching up, a command that nobody would execute any more is not issued; nor is the platform
         # taken to have what it was not asked for.
         fresh = ts + self._ttl_ms > now_ms
-        wanted = decision is not None and (decision.changed or self.state.replicas is None)
+        wanted = decision is not None and (decision.changed or self.state.loads.replicas is None)
         if decision is not None and wanted and fresh:
             outputs += self._scale_command(ts, decision)
         return outputs
@@ -163,7 +155,7 @@ class Target:
             reasons=[*decision.reasons, *unsure], issued_at=ts, expires_at=ts + self._ttl_ms,
         )  # fmt: skip
         self.state.asked = command.id
-        self.state.replicas = decision.replicas
+        self.state.loads.replicas = decision.replicas
         self.state.staffing.ask(ts, decision.replicas, self._startup_ms)
         return [*told, output("commands", name, command)]
 
@@ -174,6 +166,10 @@ class Target:
         if self._releases is not None:
             self.state.order.deploy(deployment)
 
+    def expect(self, event: KnownEvent) -> None:
+        """Take into account what people know of the load ahead."""
+        self._loads.expect(Known(event.id, event.starts_at, event.ends_at, event.factor))
+
     def order(self, order: ReleaseOrder, now_ms: int) -> list[Output]:
         """Do what a person says, at once."""
         return self._releases.order(order, now_ms) if self._releases is not None else []
@@ -182,7 +178,7 @@ class Target:
         """Learn what became of a command: a scale that was not carried out is not there to build on."""
         if outcome.command == self.state.asked and outcome.status in NOT_CARRIED_OUT:
             self.state.asked = None
-            self.state.replicas = None
+            self.state.loads.replicas = None
         return self._releases.settled(outcome, now_ms) if self._releases is not None else []
 
 
@@ -251,6 +247,8 @@ class PlanPartition:
                 target.take(message, now_ms)
             case Deployment():
                 target.deploy(message)
+            case KnownEvent():
+                target.expect(message)
             case Outcome():
                 return target.settled(message, now_ms)
             case ReleaseOrder():

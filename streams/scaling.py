@@ -1,120 +1,39 @@
-"""Scales one target: its forecaster, its planner, and the state of both."""
+"""Scales on one load: its forecaster, its planner, and the state of both."""
 
 import math
-from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
-from detectors.forecasting import LoadForecaster, PeakForecaster, make_forecaster
+from detectors.forecasting import (
+    Known,
+    LoadForecaster,
+    PeakForecaster,
+    factor_at,
+    highest_factor,
+    with_event,
+)
 from planners.scaling import (
+    CapacityState,
     Decision,
     LoadForecast,
     Observation,
-    ScalePolicy,
     ScaleState,
-    Schedule,
-    known_planners,
+    learn_capacity,
+    learnt_capacity,
     make_planner,
 )
 from schemas import Forecast
+from streams.scale_config import Member, ScaleConfig
 
-LAYOUT = 2
+__all__ = ["Member", "ScaleConfig", "ScalerStateError", "TargetForecast", "TargetScaler"]
+
+LAYOUT = 3
 PEAK_LEVELS = (0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
+EVENT_MEMORY_MS = 2 * 86_400_000
+STEADY = 0.02  # a learnt capacity that moves by less stays as it is, so that counts do not flicker
 
 _ROW = np.zeros(1, dtype=np.int64)
-
-
-def _key(text: str) -> msgspec.Meta:
-    return msgspec.Meta(description=text)
-
-
-class Member(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A River forecaster in the ensemble, such as `river.time_series.HoltWinters`."""
-
-    model: Annotated[str, _key("dotted name")]
-    params: Annotated[dict[str, Any], _key("the model's own parameters")] = {}
-
-
-class ScaleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How a target is scaled. Every field has a default that suits a web service."""
-
-    planner: Annotated[str, _key("newsvendor, reactive or fixed")] = "newsvendor"
-    startup_s: Annotated[float, _key("seconds from asking for a replica until it serves")] = 120.0
-    capacity: Annotated[
-        float | None,
-        _key("load one replica serves; absent: highest load seen so far over peak_replicas"),
-    ] = None
-    peak_replicas: Annotated[float, _key("replicas at the highest load, where capacity is absent")] = 40.0
-    min: Annotated[int, _key("fewest replicas")] = 1
-    max: Annotated[int, _key("most replicas")] = 1000
-    price: Annotated[float, _key("cost of a replica-hour")] = 1.0
-    penalty: Annotated[float, _key("cost of a replica-hour of load that is not served")] = 12.0
-    breach_penalty: Annotated[
-        float | None,
-        _key("cost of an hour in which any load is not served; absent: by the reactive rule's own breaches"),
-    ] = None
-    tolerance: Annotated[float, _key("relative decrease that is not worth a change")] = 0.0
-    stabilisation_s: Annotated[float, _key("seconds for which the highest recommendation is kept")] = 0.0
-    max_step_up: Annotated[int | None, _key("most replicas added at once")] = None
-    max_step_down: Annotated[int | None, _key("most replicas taken at once")] = None
-    budget_per_hour: Annotated[float | None, _key("most that may be spent in an hour")] = None
-    hpa_target: Annotated[float, _key("utilisation the reactive rule aims at")] = 0.70
-    fixed_replicas: Annotated[int | None, _key("replicas of the fixed planner")] = None
-    schedules: Annotated[tuple[Schedule, ...], _key("minimum replicas by the clock")] = ()
-    idle_s: Annotated[float, _key("with min 0: seconds without load until the last replica goes")] = 300.0
-    drain_s: Annotated[
-        float | None, _key("for a queue's consumer: seconds within which the backlog is to be drained")
-    ] = None
-    levels: Annotated[tuple[float, ...], _key("quantiles of published forecasts")] = (0.05, 0.5, 0.9, 0.99)
-    horizons_s: Annotated[tuple[float, ...], _key("how far ahead published forecasts look, in seconds")] = (
-        60.0, 180.0, 600.0, 3_600.0, 21_600.0, 86_400.0,
-    )  # fmt: skip
-    members: Annotated[
-        dict[str, Member], _key("River forecasters that join the ensemble, by a name of your choice")
-    ] = {}
-
-    def __post_init__(self) -> None:
-        if self.planner not in known_planners():
-            known = ", ".join(known_planners())
-            raise ValueError(f"planner is {self.planner!r}, expected one of {known}")
-        if not 0 < self.peak_replicas < math.inf:
-            raise ValueError(f"peak_replicas is {self.peak_replicas}, expected a positive number")
-        if not self.levels or not all(0.0 < level < 1.0 for level in self.levels):
-            raise ValueError(f"levels are {self.levels}, expected numbers between 0 and 1")
-        if list(self.levels) != sorted(set(self.levels)):
-            raise ValueError(f"levels are {self.levels}, expected them to ascend")
-        if not self.horizons_s or not all(0.0 < horizon < math.inf for horizon in self.horizons_s):
-            raise ValueError(f"horizons_s are {self.horizons_s}, expected positive numbers of seconds")
-        for member in self.members.values():
-            make_forecaster(member.model, member.params)
-        self.policy(self.capacity or 1.0)
-
-    def policy(self, capacity: float) -> ScalePolicy:
-        """The planner's view of it.
-
-        Raises:
-            planners.scaling.PolicyError: a value cannot be followed.
-        """
-        return ScalePolicy(
-            capacity=capacity,
-            startup_s=self.startup_s,
-            price=self.price,
-            penalty=self.penalty,
-            breach_penalty=self.breach_penalty,
-            min_replicas=self.min,
-            max_replicas=self.max,
-            tolerance=self.tolerance,
-            stabilisation_s=self.stabilisation_s,
-            max_step_up=self.max_step_up,
-            max_step_down=self.max_step_down,
-            budget_per_hour=self.budget_per_hour,
-            schedules=self.schedules,
-            idle_s=self.idle_s,
-            drain_s=self.drain_s,
-            hpa_target=self.hpa_target,
-            fixed_replicas=self.fixed_replicas,
-        )
 
 
 class TargetForecast(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,14 +62,31 @@ class TargetForecast(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class _Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """What a scaler remembers beside its models. Times are Unix ms.
+
+    `fleet` is the count last known and since when, `capacity` what one replica has been learnt to serve.
+    """
+
+    state: ScaleState = ScaleState()
+    highest: float = 0.0
+    last_ms: int | None = None
+    fleet: tuple[int, int] | None = None
+    saturation: CapacityState = CapacityState()
+    capacity: float | None = None
+    known: tuple[Known, ...] = ()
+
+
+class _Layout(msgspec.Struct, frozen=True):
+    layout: int
+
+
 class _Stored(msgspec.Struct, frozen=True, kw_only=True):
     layout: int
     startup_ms: int
     peak: bytes
     load: bytes
-    state: ScaleState
-    highest: float
-    last_ms: int | None
+    memory: _Memory
 
 
 class ScalerStateError(ValueError):
@@ -158,66 +94,111 @@ class ScalerStateError(ValueError):
 
 
 class TargetScaler:
-    """Forecasts one target's load and decides on its replicas, sample by sample."""
+    """Forecasts one load and decides on the replicas it needs, sample by sample."""
 
     def __init__(self, config: ScaleConfig) -> None:
         self.config = config
         self._plan = make_planner(config.planner)
-        self._policy = config.policy(config.capacity or 1.0)
         self._peak = PeakForecaster(startup_ms=round(config.startup_s * 1000.0))
         self._peak.grow(1)
         self._load = LoadForecaster(
             {name: (member.model, member.params) for name, member in config.members.items()}
         )
         self._horizons_ms = tuple(round(horizon * 1000.0) for horizon in config.horizons_s)
-        self._state = ScaleState()
-        self._highest = 0.0
-        self._last_ms: int | None = None
+        self._memory = _Memory()
+        self._policy = config.policy(self.capacity or 1.0)
         self._time = np.zeros(1, dtype=np.int64)
         self._value = np.zeros(1)
 
     @property
     def capacity(self) -> float | None:
-        """The load one replica serves, given or learnt; None while it is not known."""
-        if self.config.capacity is None and self._highest <= 0.0:
-            return None
-        return self._policy.capacity
+        """The load one replica serves: given, else learnt, else assumed; None while it is not known."""
+        if self.config.capacity is not None:
+            return self.config.capacity
+        if self._memory.capacity is not None:
+            return self._memory.capacity
+        highest = self._memory.highest
+        return highest / self.config.peak_replicas if highest > 0.0 else None
+
+    def expect(self, event: Known) -> None:
+        """Take a known event into account, in place of an earlier one of its id."""
+        memory, now = self._memory, self._memory.last_ms or event.starts_at
+        self._remember(known=with_event(memory.known, event, now, EVENT_MEMORY_MS))
 
     def observe(
-        self, ts_ms: int, load: float, replicas: int | None = None, backlog: float = 0.0
+        self,
+        ts_ms: int,
+        load: float,
+        replicas: int | None = None,
+        backlog: float = 0.0,
+        saturation: float | None = None,
     ) -> tuple[TargetForecast | None, Decision | None]:
         """Learn the load at `ts_ms` (Unix ms) and decide; `replicas` is the desired count, None if unknown;
-        `backlog` what waits in a consumer's queue.
+        `backlog` what waits in a consumer's queue; `saturation` how busy a replica is on average.
 
         A time at or before the last one gives (None, None). A load that is not a number is a missing
         sample: nothing is learnt, and the planner keeps to what it knows.
         """
-        if self._last_ms is not None and ts_ms <= self._last_ms:
+        last_ms = self._memory.last_ms
+        if last_ms is not None and ts_ms <= last_ms:
             return None, None
         ts_ms, load, backlog = int(ts_ms), float(load), float(backlog)  # NumPy's scalars cannot be stored
         replicas = None if replicas is None else int(replicas)
-        self._last_ms = ts_ms
-        self._time[0], self._value[0] = ts_ms, load
-        self._peak.update(_ROW, self._time, self._value)
-        self._load.observe(ts_ms, load)
+        self._learn(ts_ms, load)
+        self._follow_fleet(ts_ms, load, replicas, saturation)
+        if self.capacity is None:
+            return None, None  # no load yet: nothing tells what a replica can do
+        if self.capacity != self._policy.capacity:
+            self._policy = self.config.policy(self.capacity)
         known = math.isfinite(load)
-        policy = self._policy
-        if self.config.capacity is None:
-            if known and load > self._highest:
-                self._highest = load
-                self._policy = self.config.policy(load / self.config.peak_replicas)
-            policy = self._policy
-            if self._highest <= 0.0:
-                return None, None  # no load yet: nothing tells what a replica can do
         forecast = self._forecast(ts_ms) if known else None
         observation = Observation(ts=ts_ms, load=load, replicas=replicas, backlog=backlog)
-        decision, self._state = self._plan(policy, self._state, observation, forecast)
+        decision, state = self._plan(self._policy, self._memory.state, observation, forecast)
+        self._remember(state=state)
         return self._published(ts_ms, load) if known else None, decision
+
+    def _remember(self, **changes: object) -> None:
+        self._memory = msgspec.structs.replace(self._memory, **changes)
+
+    def _learn(self, ts_ms: int, load: float) -> None:
+        """Learn a load as it would be without known events, so that these do not pass for the usual."""
+        usual = load / factor_at(self._memory.known, ts_ms)
+        self._time[0], self._value[0] = ts_ms, usual
+        self._peak.update(_ROW, self._time, self._value)
+        self._load.observe(ts_ms, usual)
+        highest = max(self._memory.highest, load) if math.isfinite(load) else self._memory.highest
+        self._remember(last_ms=ts_ms, highest=highest)
+
+    def _follow_fleet(self, ts_ms: int, load: float, replicas: int | None, saturation: float | None) -> None:
+        """Learn the capacity from a load that the whole fleet, none of it still starting, has served."""
+        fleet = self._memory.fleet
+        if replicas is None or fleet is None or replicas != fleet[0]:
+            self._remember(fleet=None if replicas is None else (replicas, ts_ms))
+            return
+        steady = ts_ms - fleet[1] > self.config.startup_s * 1000.0
+        if saturation is None or replicas < 1 or not steady:
+            return
+        config, memory = self.config, self._memory
+        seen = learn_capacity(memory.saturation, load / replicas, saturation, config.saturation_kind)
+        found = learnt_capacity(seen, config.saturation_limit, config.saturation_kind)
+        capacity = memory.capacity
+        if found is not None and (capacity is None or abs(found / capacity - 1.0) > STEADY):
+            capacity = found
+        self._remember(saturation=seen, capacity=capacity)
 
     def _forecast(self, ts_ms: int) -> LoadForecast | None:
         peaks, ahead = self._peak.forecast(_ROW, PEAK_LEVELS)
         if math.isnan(peaks[0, 0]):
             return None
+        known = self._memory.known
+        if known:
+            # A sample more than the window on either side: better a minute early than late.
+            served = ts_ms + self._peak.startup_ms
+            last = served + 2.0 * self._peak.cadence_ms(0)
+            peaks, ahead = (
+                peaks * highest_factor(known, ts_ms, last),
+                ahead * highest_factor(known, served, last),
+            )
         return LoadForecast(
             ts=ts_ms,
             levels=PEAK_LEVELS,
@@ -231,12 +212,16 @@ class TargetScaler:
         values = self._load.forecast(self._horizons_ms, self.config.levels)
         if math.isnan(values[0, 0]):
             return None
+        factors = [factor_at(self._memory.known, ts_ms + ahead) for ahead in self._horizons_ms]
         return TargetForecast(
             ts=ts_ms,
             observed=load,
             horizons_ms=self._horizons_ms,
             levels=self.config.levels,
-            values=tuple(tuple(row) for row in values.tolist()),
+            values=tuple(
+                tuple(value * factor for value in row)
+                for row, factor in zip(values.tolist(), factors, strict=True)
+            ),
             model="ensemble",
             skill=self._load.skill(),
         )
@@ -253,9 +238,7 @@ class TargetScaler:
                 startup_ms=self._peak.startup_ms,
                 peak=self._peak.dump(0, 1),
                 load=self._load.dump(key),
-                state=self._state,
-                highest=self._highest,
-                last_ms=self._last_ms,
+                memory=self._memory,
             )
         )
 
@@ -268,17 +251,15 @@ class TargetScaler:
         """
         scaler = cls(config)
         try:
+            layout = msgspec.msgpack.decode(data, type=_Layout).layout
+            if layout != LAYOUT:
+                raise ScalerStateError(f"scaler state has layout {layout}, expected {LAYOUT}")
             stored = msgspec.msgpack.decode(data, type=_Stored)
-            if stored.layout != LAYOUT:
-                raise ScalerStateError(f"scaler state has layout {stored.layout}, expected {LAYOUT}")
             if stored.startup_ms == scaler._peak.startup_ms:
                 scaler._peak.load(0, 1, stored.peak)
             scaler._load.load(stored.load, key)
         except (msgspec.MsgspecError, ValueError) as error:
             raise ScalerStateError(f"not a scaler's state of layout {LAYOUT}: {error}") from error
-        scaler._state = stored.state
-        scaler._highest = stored.highest
-        scaler._last_ms = stored.last_ms
-        if config.capacity is None and stored.highest > 0.0:
-            scaler._policy = config.policy(stored.highest / config.peak_replicas)
+        scaler._memory = stored.memory
+        scaler._policy = config.policy(scaler.capacity or 1.0)
         return scaler

@@ -186,6 +186,8 @@ def _change(change: ReleaseChange) -> str:
 
 def _order(order: ReleaseOrder) -> str:
     return f"{_clock(order.ts)}  order  {order.target}: {order.order} {order.release or ''}, says {order.by}"
+
+
 def _known_event(event: KnownEvent) -> str:
     why = f": {event.reason}" if event.reason else ""
     until = _clock(event.ends_at)

@@ -5,15 +5,33 @@ from collections.abc import Mapping, Sequence
 from schemas.signal import Arm
 from streams.config import TargetConfig
 
-LOAD, REPLICAS = "load", "replicas"
+LOAD, REPLICAS, BACKLOG, SATURATION = "load", "replicas", "backlog", "saturation"
 ARM_LABEL = "arm"
+
+
+def scaling_metrics(target: TargetConfig) -> dict[str, str]:
+    """The role of each metric that a target is scaled on: of a further load, `load:` and its name."""
+    named = {
+        target.load: LOAD,
+        target.replicas: REPLICAS,
+        target.backlog: BACKLOG,
+        target.saturation: SATURATION,
+    }
+    further = {load.metric: f"{LOAD}:{name}" for name, load in target.loads.items()}
+    return {metric: role for metric, role in named.items() if metric is not None} | further
+
+
+def scales_on(role: str) -> bool:
+    """Whether a target is scaled on samples of a role."""
+    return role in (LOAD, REPLICAS, BACKLOG, SATURATION) or role.startswith(f"{LOAD}:")
 
 
 class Roles:
     """Finds the target and the role of a series from its metric and labels.
 
-    A series belongs to the first target all of whose labels it carries. Its role is `load`,
-    `replicas`, or the name of a release metric, where the target's configuration names its metric.
+    A series belongs to the first target all of whose labels it carries. Its role is `load`, `load:NAME` of
+    a further load, `replicas`, `backlog`, `saturation`, or the name of a release metric, where the
+    target's configuration names its metric.
     """
 
     def __init__(self, targets: Sequence[TargetConfig]) -> None:
@@ -29,10 +47,7 @@ class Roles:
         if target.release is not None:
             used |= {metric.name: metric.name for metric in target.release.metrics}
             used |= {metric.total: metric.total for metric in target.release.metrics if metric.total}
-        if target.load is not None:
-            used[target.load] = LOAD
-        if target.replicas is not None:
-            used[target.replicas] = REPLICAS
+        used |= scaling_metrics(target)
         return {metric: self._role_number(role) for metric, role in used.items()}
 
     def _role_number(self, role: str) -> int:

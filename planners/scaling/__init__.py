@@ -1,5 +1,6 @@
 """Replica counts from forecasts and observations: pure functions with explicit state."""
 
+from planners.scaling.capacity import CapacityState, Saturation, learn_capacity, learnt_capacity
 from planners.scaling.port import Planner, UnknownPlannerError, known_planners, make_planner
 from planners.scaling.schedule import Schedule, ScheduleError
 from planners.scaling.several import largest
@@ -13,11 +14,13 @@ from planners.scaling.values import (
 )
 
 __all__ = [
+    "CapacityState",
     "Decision",
     "LoadForecast",
     "Observation",
     "Planner",
     "PolicyError",
+    "Saturation",
     "ScalePolicy",
     "ScaleState",
     "Schedule",
@@ -25,5 +28,7 @@ __all__ = [
     "UnknownPlannerError",
     "known_planners",
     "largest",
+    "learn_capacity",
+    "learnt_capacity",
     "make_planner",
 ]

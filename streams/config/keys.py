@@ -2,6 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
+import msgspec
+
 from planners.releases import CanaryPlan, HistoryConfig, JudgeConfig
 from schemas.alert import Severity
 from streams.config.receive import ReceiveConfig
@@ -9,7 +11,7 @@ from streams.config.section import Count, Positive, Section
 from streams.config.section import key as _key
 from streams.config.serve import ServeConfig
 from streams.config.signing import SigningConfig
-from streams.scaling import ScaleConfig
+from streams.scale_config import ScaleConfig
 
 Security = Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -135,6 +137,15 @@ class ActuatorConfig(Section, frozen=True, kw_only=True):
     params: Annotated[dict[str, Any], _key("parameters of the platform")] = {}
 
 
+class LoadConfig(Section, frozen=True, kw_only=True):
+    """A further load of a target, scaled on like the first one; the largest need wins."""
+
+    metric: Annotated[str, _key("metric whose sum over the target's series is this load", min_length=1)]
+    capacity: Annotated[
+        float | None, _key("of this load, what one replica serves; absent: learnt, as for the first")
+    ] = None
+
+
 class TargetConfig(Section, frozen=True, kw_only=True):
     """A service that is scaled and whose releases are watched."""
 
@@ -143,6 +154,13 @@ class TargetConfig(Section, frozen=True, kw_only=True):
     actuator: Annotated[str, _key("name of the [actuators.NAME] table that acts on it")] = "noop"
     load: Annotated[str | None, _key("metric whose sum over the target's series is its load")] = None
     replicas: Annotated[str | None, _key("metric that tells the current replicas")] = None
+    loads: Annotated[dict[str, LoadConfig], _key("further loads, by a name of your choice")] = {}
+    backlog: Annotated[
+        str | None, _key("metric whose sum is what waits in its queue; `drain_s` says how fast it is to go")
+    ] = None
+    saturation: Annotated[
+        str | None, _key("metric that tells how busy its replicas are; capacity is learnt from it")
+    ] = None
     interval_s: Annotated[float, _key("shortest time between two decisions, in seconds", gt=0)] = 15.0
     cooldown_s: Annotated[float, _key("shortest time between two actions of a kind, in seconds", ge=0)] = 0.0
     command_ttl_s: Annotated[float, _key("a command older than this is not executed, in seconds", gt=0)] = (
@@ -157,6 +175,16 @@ class TargetConfig(Section, frozen=True, kw_only=True):
         CanaryPlan | None, _key("the steps of its canaries; absent: judged at the share they came with")
     ] = None
     rollbacks: Annotated[HistoryConfig, _key("when rollbacks stop being the answer")] = HistoryConfig()
+
+    def scales(self) -> dict[str, ScaleConfig]:
+        """How it is scaled, by the role of each load; nothing where it is not."""
+        if self.scale is None:
+            return {}
+        further = {
+            f"load:{name}": msgspec.structs.replace(self.scale, capacity=load.capacity, drain_s=None)
+            for name, load in self.loads.items()
+        }
+        return {"load": self.scale, **further}
 
 
 class Config(Section, frozen=True, kw_only=True):

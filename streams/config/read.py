@@ -68,6 +68,10 @@ def _cross_check(config: Config) -> typing.Iterator[str]:
             )
         if target.scale is not None and target.load is None:
             yield f"targets.{target.name}.load: is needed to scale; name the metric that is its load"
+        used = [target.load, target.replicas, target.backlog, target.saturation]
+        metrics = [metric for metric in used if metric] + [load.metric for load in target.loads.values()]
+        for metric in sorted({metric for metric in metrics if metrics.count(metric) > 1}):
+            yield f"targets.{target.name}: metric `{metric}` is named twice; each has one role"
 
 
 def _explain(message: str) -> str:

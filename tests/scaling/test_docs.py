@@ -1,4 +1,4 @@
-"""What docs/add-a-planner.md says is run, and its planner held to the limits."""
+"""What the pages on planners and scaling say is run, and held to the limits."""
 
 import math
 import re
@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from planners.scaling import Observation, ScalePolicy, ScaleState
+from schemas import KnownEvent, decode
+from streams.config.read import parse
 
-PAGE = Path(__file__).parents[2] / "docs" / "add-a-planner.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "add-a-planner.md"
 
 
 def test_the_page_s_planner_runs_and_keeps_to_the_limits() -> None:
@@ -23,3 +26,12 @@ def test_the_page_s_planner_runs_and_keeps_to_the_limits() -> None:
         decision, state = plan(policy, state, Observation(ts=60_000 * minute, load=load, replicas=3), None)
         counts.append(decision.replicas)
     assert counts == [10, 12, 3, 2]
+
+
+def test_the_page_s_configuration_and_event_are_accepted() -> None:
+    page = (DOCS / "scaling.md").read_text()
+    (toml,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (target,) = parse(toml).targets
+    assert set(target.scales()) == {"load", "load:orders"}
+    (event,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert decode(event.encode(), KnownEvent).factor == 3.0
