@@ -202,6 +202,38 @@ def produce(
     print(f"{written.samples} samples in {written.records} records")
 
 
+@app.command()
+def backfill(
+    query: Annotated[str, typer.Argument(help="PromQL, such as sum by (service) (rate(requests_total[1m]))")],
+    prometheus: Annotated[str, typer.Option(help="its address")] = "http://127.0.0.1:9090",
+    since: Annotated[str, typer.Option(help="how far back, such as 14d")] = "14d",
+    step: Annotated[str, typer.Option(help="time between samples, as of the live ones")] = "60s",
+    metric: Annotated[str, typer.Option(help="name of the metric that it becomes; default: its own")] = "",
+    config: OptionalConfig = None,
+) -> None:
+    """Write what Prometheus remembers of series to `metrics`, before their live samples come."""
+    from streams.access import client_settings  # noqa: PLC0415
+    from streams.backfill import backfill as run  # noqa: PLC0415
+    from streams.backfill import seconds  # noqa: PLC0415
+    from streams.worker import wall_clock  # noqa: PLC0415
+
+    hush()
+    kafka = configured(config).kafka
+    series, samples = run_async(
+        run(
+            query,
+            prometheus=prometheus,
+            end_s=wall_clock() / 1000.0,
+            span_s=seconds(since),
+            step_s=seconds(step),
+            metric=metric,
+            connection=client_settings(kafka, os.environ),
+            topic=f"{kafka.prefix}metrics",
+        )
+    )
+    print(f"{samples} samples of {series} series")
+
+
 def _labels(pairs: list[str]) -> dict[str, str]:
     labels = {}
     for pair in pairs:

@@ -7,6 +7,7 @@ from detectors.port import DetectorError
 from planners.placement import CurveError, PlacementError, UnknownRuleError
 from planners.rightsizing import UnknownSizerError
 from schemas import SchemaError
+from streams.backfill import BackfillError
 from streams.backtest_rollout import ObservationError
 from streams.config import ConfigError
 from streams.console import ConsoleError
@@ -22,6 +23,7 @@ from streams.worker import WorkerError
 
 EXPECTED = (
     ActuationError,
+    BackfillError,
     ConfigError,
     ConsoleError,
     CurveError,

@@ -69,13 +69,36 @@ async def produce(
         ProduceError: there is no such topic, or an argument makes no sense.
         KafkaError: the brokers cannot be reached or refuse a record.
     """
+    if start is not None and end is not None:
+        raise ProduceError("the series can be moved to begin or to end at a time, not both")
+    return await write(
+        _moved(read_trace(path), start, end), connection=connection, series=series, topic=topic,
+        speed=speed, batch=batch, progress=progress, sleep=sleep, monotonic=monotonic,
+    )  # fmt: skip
+
+
+async def write(
+    trace: Trace,
+    *,
+    connection: Mapping[str, Any],
+    series: Series,
+    topic: str = "metrics",
+    speed: float | None = None,
+    batch: int = 100,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Produced:
+    """Write a recorded series that is in memory; see `produce`.
+
+    Raises:
+        ProduceError: there is no such topic, or an argument makes no sense.
+        KafkaError: the brokers cannot be reached or refuse a record.
+    """
     if batch < 1:
         raise ProduceError(f"a record of {batch} samples makes no sense: expected one or more")
     if speed is not None and not (speed > 0 and math.isfinite(speed)):
         raise ProduceError(f"speed {speed} makes no sense: expected a positive number, 1 for as recorded")
-    if start is not None and end is not None:
-        raise ProduceError("the series can be moved to begin or to end at a time, not both")
-    trace = _moved(read_trace(path), start, end)
     await _check_topic(connection, topic)
     records = 0
     done = 0
