@@ -1,11 +1,12 @@
 """`tidegate backtest`: recorded data replayed."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from streams.cli_shared import OptionalConfig, bar, configured
+from streams.cli_shared import OptionalConfig, bar, configured, fail
 
 backtest = typer.Typer(help="Replay recorded data, write what Tidegate would do.", no_args_is_help=True)
 
@@ -63,11 +64,26 @@ def backtest_scale(
 def backtest_rollout(
     observations: Annotated[Path, typer.Argument(help="JSON lines of observations, releases interleaved")],
     out: Annotated[Path, typer.Option(help="file for the verdicts, JSON lines")],
+    config: OptionalConfig = None,
+    target: Annotated[str | None, typer.Option(help="judge as this target of the configuration")] = None,
 ) -> None:
     """Judge releases from recorded observations; one verdict each."""
     from streams.backtest_rollout import backtest as run  # noqa: PLC0415
 
-    run(observations, out)
+    judged = {each.name: each.release for each in configured(config).targets if each.release is not None}
+    if target is not None and target not in judged:
+        fail(f"--target {target}: no such target with a [targets.release] table; known: {', '.join(judged)}")
+    if target is None and len(judged) > 1:
+        fail(f"several targets judge releases; choose one with --target: {', '.join(judged)}")
+    chosen = judged[target] if target is not None else next(iter(judged.values()), None)
+    with bar() as shown:
+        task = shown.add_task("bytes", total=None)
+        verdicts = run(
+            observations, out, chosen, lambda done, total: shown.update(task, completed=done, total=total)
+        )
+    counts = Counter(verdict.verdict for verdict in verdicts)
+    told = ", ".join(f"{count} {what}" for what, count in sorted(counts.items()))
+    print(f"{len(verdicts)} releases: {told}: {out}")
 
 
 @backtest.command("schedule")

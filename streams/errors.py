@@ -12,6 +12,7 @@ from streams.backtest_rollout import ObservationError
 from streams.config import ConfigError
 from streams.console import ConsoleError
 from streams.embedded import EmbeddedError
+from streams.experiment_file import ExperimentError
 from streams.exports import ExportError
 from streams.ports import PortError
 from streams.produce import ProduceError
@@ -29,6 +30,7 @@ EXPECTED = (
     CurveError,
     DetectorError,
     EmbeddedError,
+    ExperimentError,
     ExportError,
     KafkaError,
     ObservationError,

@@ -13,7 +13,6 @@ from streams.output import Output, output
 from streams.pairing import Pairing
 
 _FATES: dict[str, Fate] = {"executed": "done", "dry-run": "dry-run"}
-_SAY_NOTHING = frozenset({"duplicate", "fenced"})  # the first outcome, or a newer command's, says it
 
 
 class ReleaseState(msgspec.Struct, kw_only=True):
@@ -42,7 +41,8 @@ class Releases:
 
     def order(self, order: ReleaseOrder, now_ms: int) -> list[Output]:
         """A person said what to do with the release."""
-        return self._out(self.state.rollout.order(order), order.ts, now_ms)
+        steps = self.state.rollout.order(order)
+        return self._out(steps, max(order.ts, self.state.rollout.newest + 1), now_ms)
 
     def sample(self, moment: Moment, metric: str, now_ms: int, *, short: bool) -> list[Output]:
         """A sample of `metric` came; `short`: the target had too few replicas for its load."""
@@ -66,7 +66,7 @@ class Releases:
     def settled(self, outcome: Outcome, now_ms: int) -> list[Output]:
         """Learn what became of a command."""
         prefix = f"{self._name}:{outcome.kind}:"
-        if outcome.status in _SAY_NOTHING or not outcome.command.startswith(prefix):
+        if outcome.status == "duplicate" or not outcome.command.startswith(prefix):
             return []
         key, fate = outcome.command.removeprefix(prefix), _FATES.get(outcome.status, "not-done")
         detail = f"{outcome.status}: {outcome.detail}"

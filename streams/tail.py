@@ -17,6 +17,7 @@ from schemas import (
     Forecast,
     KnownEvent,
     MaintenanceWindow,
+    Message,
     Outcome,
     Place,
     Promote,
@@ -106,6 +107,11 @@ def line(record: Record) -> str:
         message: Any = decode(value, MESSAGES)  # type: ignore[arg-type]
     except SchemaError:
         return _safe(f"{_clock(record.timestamp)}  {_compact(value)}")
+    return words(message)
+
+
+def words(message: Message) -> str:
+    """The message in one line of words; safe to print."""
     return _safe(_TOLD[type(message)](message))
 
 

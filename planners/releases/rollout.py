@@ -62,8 +62,9 @@ class Rollout(msgspec.Struct, kw_only=True):
     """Everything known of one target's releases.
 
     `recent` are samples that the watch gets once no late deployment can concern them. `told` and `ordered`
-    are the times of the newest deployment and of the newest order: older ones are replays. `held` is since
-    when scaling up is withheld, `overdue` whether it was said that a verdict is.
+    are the times of the newest deployment and of the newest order: older ones are replays. `newest` is the
+    time of anything so far, `held` since when scaling up is withheld, `overdue` whether it was said that a
+    verdict is.
     """
 
     watch: TargetWatch
@@ -75,6 +76,7 @@ class Rollout(msgspec.Struct, kw_only=True):
     outstanding: Outstanding = msgspec.field(default_factory=Outstanding)
     told: int = -1
     ordered: int = -1
+    newest: int = -1
     held: int | None = None
     overdue: bool = False
 
@@ -125,20 +127,22 @@ class Rollout(msgspec.Struct, kw_only=True):
         if order.ts <= self.ordered:
             return []
         self.ordered = order.ts
+        # A person's clock may be behind the samples', and what is ordered comes after what was decided.
+        ts = max(order.ts, self.newest + 1)
         canary = self.canary if self.canary is not None and self.canary.walking else None
         running = canary.release if canary is not None else self.history.current
         if running is None or order.release not in (None, running):
             what = f"{order.order}: {running or 'no release'} is in question"
-            return [_held(order.ts, order.release or "-", order.by, what)]
+            return [_held(ts, order.release or "-", order.by, what)]
         if canary is not None:
-            return self._walk(Ordered(order.ts, order.order, order.by, order.reason))
+            return self._walk(Ordered(ts, order.order, order.by, order.reason))
         why = f"{order.by}: {order.reason or order.order}"
         if order.order == "abort":
-            return [self._roll_back(f"{running}@{order.ts}/rollback", running, order.ts, why, order.by)]
+            return [self._roll_back(f"{running}@{order.ts}/rollback", running, ts, why, order.by)]
         if order.order == "promote":
             self.watch.end(good=True)
-            return [self._promoted(order.ts, running, order.by, why)]
-        return [_held(order.ts, running, order.by, f"{order.order}: {running} is no canary with a plan")]
+            return [self._promoted(ts, running, order.by, why)]
+        return [_held(ts, running, order.by, f"{order.order}: {running} is no canary with a plan")]
 
     def settled(self, key: str, fate: Fate, detail: str, at: int) -> list[Step]:
         """Learn what became of the action `key` by `at` (Unix ms); of one that is not asked for, nothing."""
@@ -210,6 +214,7 @@ class Rollout(msgspec.Struct, kw_only=True):
 
     def _follow(self, ts: int, verdict: Verdict | None) -> list[Step]:
         """What the verdict, or the time, brings about."""
+        self.newest = max(self.newest, ts)
         canary, judge = self.canary, self.watch.judge
         if canary is None or not canary.walking:
             steps = self._judged(ts, verdict)

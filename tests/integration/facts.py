@@ -19,6 +19,7 @@ class Facts:
     anomalies: dict[str, Any]
     alerts: dict[tuple[str, str, int], Any]
     commands: dict[str, Any]
+    releases: dict[str, Any]
     statuses: dict[str, set[str]]
     dead_letters: set[tuple[str, int, int, str]]
     series: dict[tuple[int, bytes], Any]
@@ -37,6 +38,7 @@ async def facts(setting: Setting, receiver: Receiver) -> Facts:
         anomalies=_once(read["anomalies"], lambda m: m["id"]),
         alerts=_once(read["alerts"], lambda m: (m["fingerprint"], m["state"], m["changed_at"])),
         commands=_once(read["commands"], lambda m: m["id"]),
+        releases=_once(read["releases"], lambda m: m["id"]),
         statuses=statuses,
         dead_letters={(m["topic"], m["partition"], m["offset"], m["reason"]) for m in read["dead-letters"]},
         series=await _series(setting),

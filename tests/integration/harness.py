@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import ConsumerRecord
 
-from schemas import Alert, Anomaly, Command, DeadLetter, Forecast, Outcome, decode
+from schemas import Alert, Anomaly, Command, DeadLetter, Forecast, Outcome, ReleaseChange, decode
 from streams.config import parse
 from streams.topics import MAX_RECORD_BYTES
 from tests.kafka.broker import Cluster
@@ -33,6 +33,7 @@ KINDS: dict[str, Any] = {
     "forecasts": Forecast,
     "commands": Command,
     "outcomes": Outcome,
+    "releases": ReleaseChange,
     "dead-letters": DeadLetter,
 }
 

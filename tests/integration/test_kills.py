@@ -113,6 +113,7 @@ def undisturbed(
     assert {state for _, state, _ in found.alerts} >= {"firing", "resolved"}
     assert len(found.executed["scale"]) >= 20
     assert len(found.executed["rollback"]) == 1
+    assert [change["what"] for change in found.releases.values()] == ["deployed", "rolled-back"]
     assert len(found.dead_letters) == TICKS // 50
     assert all(statuses == {"executed"} for statuses in found.statuses.values())
     return found
@@ -124,6 +125,7 @@ def assert_same(found: Facts, wanted: Facts) -> None:
     assert found.anomalies == wanted.anomalies
     assert found.alerts == wanted.alerts
     assert found.commands == wanted.commands
+    assert found.releases == wanted.releases
     assert found.statuses == wanted.statuses
     assert found.executed == wanted.executed
     assert found.series == wanted.series
