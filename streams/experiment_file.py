@@ -68,11 +68,13 @@ def run(
         OSError: the file cannot be read.
     """
     experiment: Experiment | None = None
+    now = 0
     for number, seen in _read(observations):
         if experiment is None:
-            experiment = Experiment.begin(config, seen.ts)
+            experiment, now = Experiment.begin(config, seen.ts), seen.ts
         try:
-            if seen.ts > experiment.now:
+            if seen.ts > now:  # all of the time before is in: variants are not looked at half way through it
+                now = seen.ts
                 report = experiment.report()
                 told(report)
                 if report.state in ("winner", "no-winner", "ended"):
