@@ -17,8 +17,9 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest
 
-# Real platforms that take minutes to build the first time: a kube-apiserver from Go modules.
+# Real platforms that take minutes to build the first time: a kube-apiserver and KEDA from Go modules.
 test-platforms: setup
+	tests/serve/build-keda.sh .cache/keda
 	$(BIN)/python -m pytest -m platforms
 
 bench: setup

@@ -35,9 +35,13 @@ class Authority:
         self.cert.write_bytes(made.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
 
     def issue(self, name: str) -> Certificate:
-        """A certificate of the common name `name`, good for `localhost` and loopback."""
+        """A certificate of the common name `name`, good for that name, `localhost` and loopback."""
         key = ec.generate_private_key(ec.SECP256R1())
-        alternatives = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+        alternatives = [
+            x509.DNSName("localhost"),
+            x509.DNSName(name),
+            x509.IPAddress(ip_address("127.0.0.1")),
+        ]
         made = self._builder(_named(name), key.public_key()).add_extension(
             x509.SubjectAlternativeName(alternatives), critical=False
         )
