@@ -57,7 +57,7 @@ class _Template:
         self._body[self._times] = np.frombuffer(str(ts).encode(), np.uint8)
         thousandths = (values * 1000).astype(np.int64)[:, None]
         self._body[self._values] = thousandths // 10 ** np.arange(5, -1, -1) % 10 + _ZERO
-        head, body = self._head, lz4_encode(self._body.tobytes())
+        head, body = self._head, lz4_encode(self._body.tobytes(), level=1)
         head[_LENGTH : _LENGTH + 4] = (_HEAD - _LENGTH - 4 + len(body)).to_bytes(4, "big")
         head[_ATTRIBUTES : _ATTRIBUTES + 2] = _LZ4.to_bytes(2, "big")
         for at in (_FIRST_TIME, _LARGEST_TIME):

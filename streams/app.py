@@ -175,7 +175,7 @@ def _faust_settings(config: Config) -> dict[str, Any]:
         "broker_session_timeout": kafka.session_timeout_s,
         "broker_rebalance_timeout": kafka.rebalance_timeout_s,
         "consumer_auto_offset_reset": "earliest",
-        "producer_compression_type": "lz4",
+        "producer_compression_type": "zstd",  # aiokafka's lz4 takes 2 ms for a block of state, zstd 0.3 ms
         "producer_max_request_size": topics.MAX_RECORD_BYTES,
         "stream_wait_empty": True,
         "table_standby_replicas": kafka.standby_replicas,

@@ -188,7 +188,7 @@ async def _write(
 ) -> int:
     count = 0
     async with AIOKafkaProducer(
-        **connection, acks="all", compression_type="lz4", max_request_size=MAX_RECORD_BYTES
+        **connection, acks="all", compression_type="zstd", max_request_size=MAX_RECORD_BYTES
     ) as producer:
         for partition, entries in changes.items():
             for key, block in entries.items():

@@ -24,6 +24,7 @@ from streams.transport import BatchMessage, Transport
 log = logging.getLogger(__name__)
 
 BLOCKS_AT_ONCE = 2  # about a millisecond's work
+BLOCKS_IN_HASTE = 64
 
 Observe = Callable[[str, Sequence[Output]], None]  # stage, what it wrote
 Saved = Callable[[str, float, int, int], None]  # stage, seconds, blocks, bytes
@@ -154,6 +155,8 @@ class Stage:
     async def checkpoint(self) -> None:
         """Make everything processed so far durable, and acknowledge its input."""
         for number, held in list(self._held.items()):
+            for _ in range(held.state.changed() // BLOCKS_IN_HASTE):  # no more of them in memory twice
+                await self._save_or_crash(number, held, most=BLOCKS_IN_HASTE)
             await self._save_or_crash(number, held)
 
     async def _save_or_crash(self, number: int, held: _Held, most: int | None = None) -> int:
