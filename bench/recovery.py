@@ -6,6 +6,7 @@ new group, whose state is empty: what starting takes by itself.
 """
 
 import asyncio
+import os
 import statistics
 import sys
 import time
@@ -19,6 +20,7 @@ from bench.load import Load, fill
 from tests.kafka.broker import running
 
 MILESTONES = ("imported", "assigned", "restored", "scored")
+NAMED = os.environ | {"TIDEGATE_INSTANCE": "bench"}  # as a supervisor names what it starts again
 FEED_S = 600  # longer than any run; the producer is ended before
 PROGRESS = 50  # a worker tells some ten times a second that it goes on; it is killed after so many
 
@@ -61,11 +63,14 @@ def measure(size: Size) -> dict[str, Any]:
 
 
 def _kills(topics: Topics, config: Path, samples: Load, size: Size) -> list[dict[str, float]]:
-    """Kill a worker, start it again, kill that one, and so on; seconds from each kill to its milestones."""
+    """Kill a worker, start it again, kill that one, and so on; seconds from each kill to the milestones.
+
+    `cpu` is the processor time that the worker had used when the first new sample was scored.
+    """
     feed = [sys.executable, "-m", "bench.feed", topics.address, topics.metrics]
     numbers = [str(size.series), str(size.rate), str(FEED_S), "0", str(size.steps)]
     found = []
-    worker = Process(engine(config, samples.records * size.steps))
+    worker = Process(engine(config, samples.records * size.steps), env=NAMED)
     try:
         worker.until("done")
         producer = Process([*feed, *numbers])
@@ -75,8 +80,12 @@ def _kills(topics: Topics, config: Path, samples: Load, size: Size) -> list[dict
                     worker.until("progress")
                 worker.kill()
                 killed = time.time()
-                worker = Process(engine(config))
-                found.append({name: round(worker.until(name)["at"] - killed, 2) for name in MILESTONES})
+                worker = Process(engine(config), env=NAMED)
+                lines = {name: worker.until(name) for name in MILESTONES}
+                found.append(
+                    {name: round(line["at"] - killed, 2) for name, line in lines.items()}
+                    | {"cpu": round(lines["scored"]["cpu_s"], 2)}
+                )
         finally:
             producer.kill()
     finally:

@@ -99,7 +99,13 @@ class Worker:
             observe=self._observe,
             saved=self.telemetry.checkpoint,
             roles=roles,
-            settings={"broker_credentials": faust_credentials(config.kafka, environ), **dict(settings or {})},
+            settings={
+                "broker_credentials": faust_credentials(config.kafka, environ),
+                # By its name the group knows a worker that was killed and is back: it has its partitions at
+                # once, where the group would else wait for the session of the dead one to end.
+                "consumer_group_instance_id": environ.get(config.kafka.instance_env) or None,
+                **dict(settings or {}),
+            },
         )
         cast(Transport, self.pipeline.app.transport).release = self._release
         self._roles = roles

@@ -42,6 +42,9 @@ class KafkaConfig(Section, frozen=True, kw_only=True):
     sasl_password_env: Annotated[str, _key("environment variable that holds the SASL password")] = (
         "TIDEGATE_SASL_PASSWORD"
     )
+    instance_env: Annotated[
+        str, _key("environment variable that names this worker for good: back within the session, it goes on")
+    ] = "TIDEGATE_INSTANCE"
     session_timeout_s: Annotated[float, _key("a worker silent for so long is replaced", gt=0)] = 10.0
     rebalance_timeout_s: Annotated[float, _key("how long a rebalance waits for a worker", gt=0)] = 30.0
 

@@ -6,7 +6,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -118,6 +118,7 @@ class WorkerProcess:
     setting: Setting
     log: Path
     roles: str = "detect,plan,act"
+    environ: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> Self:
@@ -133,9 +134,14 @@ class WorkerProcess:
             self.roles,
         ]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("TIDEGATE_")}
+        environ |= {"COLUMNS": "400", **self.environ}
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, stdout=log, stderr=log, env=environ | {"COLUMNS": "400"}
+                command,
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                env=environ,
             )
         return self
 
