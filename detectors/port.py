@@ -132,6 +132,9 @@ class TunableBank(Bank, Protocol):
     def tuning(self, row: int) -> tuple[float, float]:
         """Logarithms of what the row's thresholds below and above are multiplied by; 0 as calibrated."""
 
+    def moved(self) -> int:
+        """How many rows are not as calibrated."""
+
     def tune(self, rows: I64, below: F64, above: F64) -> None:
         """Set the logarithms of what the rows' thresholds are multiplied by."""
 

@@ -61,6 +61,10 @@ class TunedBank:
         """Logarithms of what the row's thresholds below and above are multiplied by; 0 as calibrated."""
         return float(self._tuning[row, 0]), float(self._tuning[row, 1])
 
+    def moved(self) -> int:
+        """How many rows are not as calibrated."""
+        return int(self._tuning.any(axis=1).sum()) if self._tuned else 0
+
     def tune(self, rows: I64, below: F64, above: F64) -> None:
         """Set the logarithms of what the rows' thresholds are multiplied by."""
         self._tuning[rows, 0], self._tuning[rows, 1] = below, above

@@ -4,8 +4,17 @@ from schemas.alert import Alert
 from schemas.anomaly import Anomaly, Evidence
 from schemas.command import Action, Command, Place, Promote, Rollback, Scale, SetTraffic
 from schemas.dead_letter import DeadLetter
-from schemas.event import Deployment, Event, Feedback, KnownEvent, MaintenanceWindow, ReleaseOrder
+from schemas.event import (
+    Deployment,
+    Event,
+    Feedback,
+    KnownEvent,
+    MaintenanceWindow,
+    ReleaseOrder,
+    Silence,
+)
 from schemas.forecast import Forecast
+from schemas.incident import Cause, Incident
 from schemas.message import Message, SchemaError, decode, encode
 from schemas.outcome import Outcome, Status
 from schemas.release_change import ReleaseChange
@@ -16,6 +25,7 @@ __all__ = [
     "Action",
     "Alert",
     "Anomaly",
+    "Cause",
     "Command",
     "DeadLetter",
     "Deployment",
@@ -23,6 +33,7 @@ __all__ = [
     "Evidence",
     "Feedback",
     "Forecast",
+    "Incident",
     "KnownEvent",
     "MaintenanceWindow",
     "Message",
@@ -37,6 +48,7 @@ __all__ = [
     "SchemaError",
     "SetTraffic",
     "Signal",
+    "Silence",
     "Status",
     "decode",
     "encode",

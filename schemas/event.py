@@ -35,14 +35,38 @@ class MaintenanceWindow(Message, frozen=True, kw_only=True, tag="maintenance/1")
     reason: str = ""
 
 
+class Silence(Message, frozen=True, kw_only=True, tag="silence/1"):
+    """Alerts that match all of `matchers` are suppressed from `starts_at` to `ends_at` (Unix ms).
+
+    A matcher is `name="value"`, with `=`, `!=`, `=~` or `!~` (a regular expression of the whole value). A
+    later one of the same `id` replaces it: with `ends_at` now, it is expired.
+    """
+
+    id: str
+    matchers: list[str]
+    starts_at: int
+    ends_at: int
+    by: str = ""
+    reason: str = ""
+
+
+Verdict = Literal["false-alarm", "real", "missed"]
+Side = Literal["below", "above"]
+
+
 class Feedback(Message, frozen=True, kw_only=True, tag="feedback/1"):
-    """An operator's word on an alarm, or on a moment without one (`missed`)."""
+    """An operator's word on an alarm at `ts` (Unix ms), or on a moment without one (`missed`).
+
+    `side` is on which side of the expected value it was, where that is known. A later word on the same series
+    and `ts` takes the place of an earlier one.
+    """
 
     series: str
     ts: int
-    verdict: Literal["false-alarm", "real", "missed"]
+    verdict: Verdict
     anomaly: str | None = None
     by: str = ""
+    side: Side | None = None
 
 
 class ReleaseOrder(Message, frozen=True, kw_only=True, tag="release-order/1"):
@@ -75,4 +99,4 @@ class KnownEvent(Message, frozen=True, kw_only=True, tag="known-event/1"):
     reason: str = ""
 
 
-Event = Deployment | MaintenanceWindow | Feedback | ReleaseOrder | KnownEvent
+Event = Deployment | MaintenanceWindow | Silence | Feedback | ReleaseOrder | KnownEvent

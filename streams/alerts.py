@@ -7,26 +7,41 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.alert import State
-from streams.config import AlertConfig
+from schemas.alert import Kind, State
+from streams.rules import Rules
 
 QUIET, PENDING, FIRING = 0, 1, 2
+EPISODES = 4  # of each series, so that feedback finds what it is about
 
 ROW = np.dtype(
     [
         ("state", "u1"),
+        ("silent", "u1"),  # see `streams.silent`
         ("flaps", "u2"),  # firings since flap_since
         ("anomalies", "u4"),  # alarms of this alert
         ("started", "i8"),  # event times, Unix ms
         ("last", "i8"),  # last time that something was wrong
         ("flap_since", "i8"),
+        ("silent_at", "i8"),
+        ("strength", "f4"),  # of this alert's first alarm
+        # The newest times of trouble: from, to, the strongest alarm (negative: below what was expected), what
+        # people said of it (see `streams.feedback`), and by how much that moved the threshold.
+        ("begin", "i8", (EPISODES,)),
+        ("end", "i8", (EPISODES,)),
+        ("peak", "f4", (EPISODES,)),
+        ("verdict", "u1", (EPISODES,)),
+        ("moved", "f4", (EPISODES, 2)),
+        ("words", "i8"),  # number of the last feedback that counts in this row
     ]
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """An alert of the series in `row` changes to `state` because of the sample at `index` of the step."""
+    """An alert of the series in `row` changes to `state`.
+
+    `index` is that of the sample in the step that made it do so, -1 where time alone did.
+    """
 
     index: int
     row: int
@@ -34,35 +49,41 @@ class Transition:
     started_at: int
     changed_at: int
     anomalies: int
+    strength: float
     suppressed: Literal["flapping"] | None
+    kind: Kind = "anomaly"
 
 
-def fingerprint(series: str) -> str:
-    """The identity of all alerts of one series: 16 hexadecimal digits."""
-    return hashlib.blake2b(series.encode(), digest_size=8).hexdigest()
+def fingerprint(series: str, kind: Kind = "anomaly") -> str:
+    """The identity of all alerts of a kind of one series: 16 hexadecimal digits."""
+    text = series if kind == "anomaly" else f"{kind} of {series}"
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 class AlertBook:
-    """Alert state of many series; a series has at most one alert at a time.
+    """Alert state of many series; a series has at most one alert on its values at a time.
 
     An alarm opens an alert (pending, and firing once it has lasted `for_s`); alarms and samples outside
     their band keep it; it resolves at the first sample that comes `resolve_after_s` or more after the
     last such one. From `flap_limit` firings within `flap_window_s` on, transitions are marked flapping.
+    `rule` has the number of each row's rule.
     """
 
-    def __init__(self, config: AlertConfig) -> None:
-        self._for = int(config.for_s * 1000)
-        self._resolve = int(config.resolve_after_s * 1000)
-        self._flap_window = int(config.flap_window_s * 1000)
-        self._flap_limit = config.flap_limit
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
         self.rows: NDArray[np.void] = np.zeros(0, ROW)
+        self.rule: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def grow(self, count: int) -> None:
         """Make rows 0..count-1 exist."""
         if count > len(self.rows):
-            grown = np.zeros(max(count, 2 * len(self.rows)), ROW)
-            grown[: len(self.rows)] = self.rows
-            self.rows = grown
+            grown, rule = (np.zeros(max(count, 2 * len(self.rows)), kind) for kind in (ROW, np.int64))
+            grown[: len(self.rows)], rule[: len(self.rows)] = self.rows, self.rule
+            self.rows, self.rule = grown, rule
+
+    def open(self, row: int) -> bool:
+        """Whether an alert of the row is open, on its values or on its silence."""
+        return bool(self.rows["state"][row] != QUIET or self.rows["silent"][row] == 1)
 
     def step(
         self,
@@ -70,48 +91,50 @@ class AlertBook:
         times: NDArray[np.int64],
         alarm: NDArray[np.bool_],
         outside: NDArray[np.bool_],
+        strength: NDArray[np.float64] | None = None,
     ) -> list[Transition]:
         """Advance by one batch of samples, in order; return the changes of state, in order.
 
-        `alarm` marks samples that a detector alarmed on, `outside` those outside their band.
+        `alarm` marks samples that a detector alarmed on, `outside` those outside their band. `strength` is
+        that of the alarms (1: the threshold), negative where the value was below the expected one.
         """
         concerned = np.flatnonzero(alarm | (self.rows["state"][rows] != QUIET))
-        if not alarm.any():
-            return [t for i in concerned for t in self._one(int(i), rows, times, False, bool(outside[i]))]
-        # An alarm within the batch makes later samples of its series count too.
-        opened = np.isin(rows, rows[alarm])
-        concerned = np.union1d(concerned, np.flatnonzero(opened))
-        return [
-            t for i in concerned for t in self._one(int(i), rows, times, bool(alarm[i]), bool(outside[i]))
-        ]
+        if alarm.any():  # an alarm within the batch makes later samples of its series count too
+            concerned = np.union1d(concerned, np.flatnonzero(np.isin(rows, rows[alarm])))
+        changes = []
+        for i in concerned.tolist():
+            alarmed = (1.0 if strength is None else float(strength[i])) if alarm[i] else 0.0
+            changes += self._one(i, int(rows[i]), int(times[i]), alarmed, bool(outside[i]))
+        return changes
 
-    def _one(
-        self, index: int, rows: NDArray[np.int64], times: NDArray[np.int64], alarm: bool, outside: bool
-    ) -> list[Transition]:
-        row, time = int(rows[index]), int(times[index])
-        alert = self.rows[row]
+    def _one(self, index: int, row: int, time: int, alarmed: float, outside: bool) -> list[Transition]:
+        alert, rule = self.rows[row], int(self.rule[row])
+        pending_for, rules = int(self.rules.for_ms[rule]), self.rules
         state = int(alert["state"])
         changes: list[State] = []
-        if state == QUIET and alarm:
+        if state == QUIET and alarmed:
             alert["state"], alert["started"], alert["anomalies"] = PENDING, time, 0
+            alert["strength"] = abs(alarmed)
+            _begin(alert, time)
             state = PENDING
-            if self._for > 0:
+            if pending_for > 0:
                 changes.append("pending")
         if state == QUIET:
             return []
-        wrong = alarm or outside
-        if alarm:
+        wrong = bool(alarmed) or outside
+        if alarmed:
             alert["anomalies"] += 1
+            _note(alert, time, alarmed)
         if wrong:
             alert["last"] = time
-        if state == PENDING and wrong and time - int(alert["started"]) >= self._for:
+        if state == PENDING and wrong and time - int(alert["started"]) >= pending_for:
             alert["state"] = FIRING
-            self._count_firing(alert, time)
+            self._count_firing(alert, time, int(rules.flap_window_ms[rule]))
             changes.append("firing")
-        elif not wrong and time - int(alert["last"]) >= self._resolve:
+        elif not wrong and time - int(alert["last"]) >= rules.resolve_ms[rule]:
             alert["state"] = QUIET
             changes.append("resolved")
-        flapping = int(alert["flaps"]) >= self._flap_limit
+        flapping = int(alert["flaps"]) >= rules.flap_limit[rule]
         return [
             Transition(
                 index=index,
@@ -120,12 +143,28 @@ class AlertBook:
                 started_at=int(alert["started"]),
                 changed_at=time,
                 anomalies=int(alert["anomalies"]),
+                strength=round(float(alert["strength"]), 3),
                 suppressed="flapping" if flapping else None,
             )
             for change in changes
         ]
 
-    def _count_firing(self, alert: np.void, time: int) -> None:
-        if time - int(alert["flap_since"]) > self._flap_window:
+    def _count_firing(self, alert: np.void, time: int, window: int) -> None:
+        if time - int(alert["flap_since"]) > window:
             alert["flap_since"], alert["flaps"] = time, 0
         alert["flaps"] = min(int(alert["flaps"]) + 1, 65_535)
+
+
+def _begin(alert: np.void, time: int) -> None:
+    """Make room for a new episode in place of the oldest."""
+    slot = int(np.argmin(alert["begin"]))
+    alert["begin"][slot] = alert["end"][slot] = time
+    alert["peak"][slot] = alert["verdict"][slot] = 0
+    alert["moved"][slot] = 0.0
+
+
+def _note(alert: np.void, time: int, alarmed: float) -> None:
+    slot = int(np.argmax(alert["begin"]))
+    alert["end"][slot] = time
+    if abs(alarmed) > abs(float(alert["peak"][slot])):
+        alert["peak"][slot] = alarmed

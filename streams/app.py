@@ -12,6 +12,7 @@ from actuators.execute import Verify
 from detectors.registry import make_bank
 from streams import topics
 from streams.acting import Hands
+from streams.alerting import AlertPartition
 from streams.config import Config
 from streams.delivery import Delivery
 from streams.detection import DetectPartition
@@ -25,8 +26,8 @@ from streams.state import block_table
 from streams.targets import Roles
 from streams.transport import Transport, batch_topic
 
-ROLES = ("detect", "plan", "act")
-TICK_S = 5.0  # how often time passes for targets that are silent
+ROLES = ("detect", "alert", "plan", "act")
+TICK_S = 1.0  # how often time passes where nothing comes
 MAX_BLOCK_BYTES = 1024 * 1024  # so that rows of large models do not make records that no broker takes
 
 
@@ -36,13 +37,14 @@ class Pipeline:
 
     app: faust.App
     detect: Stage | None
+    alert: Stage | None
     plan: Stage | None
     hands: Hands | None
 
     @property
     def stages(self) -> list[Stage]:
         """The stages with durable state."""
-        return [stage for stage in (self.detect, self.plan) if stage is not None]
+        return [stage for stage in (self.detect, self.alert, self.plan) if stage is not None]
 
     async def checkpoint(self) -> None:
         """Make everything processed so far durable."""
@@ -53,6 +55,10 @@ class Pipeline:
         """Make what was processed until now durable, without haste."""
         for stage in self.stages:
             await stage.save()
+    async def tick(self) -> None:
+        """Let time pass where nothing comes."""
+        for stage in self.stages:
+            await stage.tick()
 
     async def release(self) -> None:
         """Make everything durable and let go of the partitions."""
@@ -93,11 +99,14 @@ def build(
         await delivery.put(item)
         await delivery.settle()
 
-    def stage(name: str, make: Callable[[int], Any], *sources: topics.TopicSpec) -> Stage:
+    def stage(
+        name: str, make: Callable[[int], Any], *sources: topics.TopicSpec, control: str | None = None
+    ) -> Stage:
         table = block_table(app, f"{name}-state", kafka.partitions)
         made = Stage(
             app, name=name, table=table, make=make, prefix=kafka.prefix, clock=clock,
-            observe=observe, saved=saved, write_bytes_per_s=config.state.write_mib_s * 2**20,
+            observe=observe, saved=saved, source=sources[0].name, control=control,
+            write_bytes_per_s=config.state.write_mib_s * 2**20,
         )  # fmt: skip
         for source in sources:
             app.agent(batch_topic(app, kafka.prefix + source.name), name=f"{name}-{source.name}")(
@@ -105,13 +114,23 @@ def build(
             )
         return made
 
-    detect = plan = hands = None
+    detect = alert = plan = hands = None
     if "detect" in roles:
-        detect = stage("detect", detector(config, state_key), topics.METRICS)
+        detect = stage(
+            "detect", detector(config, state_key), topics.METRICS, topics.DETECT_CONTROL,
+            control=topics.DETECT_CONTROL.name,
+        )  # fmt: skip
+    if "alert" in roles:
+        alert = stage(
+            "alert",
+            lambda partition: AlertPartition(partition, config.alerts),
+            topics.CHANGES,
+            topics.ALERT_CONTROL,
+        )
     if "plan" in roles:
         plan = stage(
             "plan",
-            lambda partition: PlanPartition(partition, named, state_key, sign),
+            lambda partition: PlanPartition(partition, named, state_key, sign, kafka.partitions),
             topics.SIGNALS,
             topics.EVENTS,
             topics.OUTCOMES,
@@ -133,12 +152,11 @@ def build(
             cast(Any, hands.run)
         )
 
-    pipeline = Pipeline(app, detect, plan, hands)
+    pipeline = Pipeline(app, detect, alert, plan, hands)
     app.transport.release = pipeline.release
 
     app.timer(interval=config.state.checkpoint_s)(pipeline.save)
-    if plan is not None:
-        app.timer(interval=TICK_S)(plan.tick)
+    app.timer(interval=TICK_S)(pipeline.tick)
     return pipeline
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from streams.cli_alerts import feedback, silence
 from streams.cli_backtest import backtest
 from streams.cli_bench import bench
 from streams.cli_cost import cost
@@ -44,6 +45,8 @@ app.add_typer(release, name="release")
 app.add_typer(experiment, name="experiment")
 app.add_typer(serve)
 app.add_typer(cost)
+app.add_typer(silence, name="silence")
+app.command()(feedback)
 
 
 def main() -> None:
@@ -92,7 +95,9 @@ def demo(
 @app.command()
 def worker(
     config: ConfigOption,
-    roles: Annotated[str, typer.Option(help="comma-separated: detect, plan, act")] = "detect,plan,act",
+    roles: Annotated[
+        str, typer.Option(help="comma-separated: detect, alert, plan, act")
+    ] = "detect,alert,plan,act",
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="log the Kafka client too")] = False,
 ) -> None:
     """A production worker; SIGTERM and Ctrl-C stop it after its state is written."""

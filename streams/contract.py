@@ -12,6 +12,7 @@ from schemas import (
     Deployment,
     Feedback,
     Forecast,
+    Incident,
     KnownEvent,
     MaintenanceWindow,
     Outcome,
@@ -19,6 +20,7 @@ from schemas import (
     ReleaseOrder,
     Sample,
     SchemaError,
+    Silence,
 )
 
 ASYNCAPI = "3.0.0"
@@ -27,11 +29,13 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "sample": Sample,
     "deployment": Deployment,
     "maintenance": MaintenanceWindow,
+    "silence": Silence,
     "feedback": Feedback,
     "release-order": ReleaseOrder,
     "known-event": KnownEvent,
     "anomaly": Anomaly,
     "alert": Alert,
+    "incident": Incident,
     "forecast": Forecast,
     "command": Command,
     "outcome": Outcome,
@@ -43,12 +47,12 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
 TOPICS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "metrics": (("sample",), "the series", "receive"),
     "events": (
-        ("deployment", "maintenance", "feedback", "release-order", "known-event"),
-        "the target",
+        ("deployment", "maintenance", "silence", "feedback", "release-order", "known-event"),
+        "the target, the silence's id, or the series",
         "receive",
     ),
     "anomalies": (("anomaly",), "the series", "send"),
-    "alerts": (("alert",), "the fingerprint", "send"),
+    "alerts": (("alert", "incident"), "the fingerprint", "send"),
     "forecasts": (("forecast",), "the target", "send"),
     "commands": (("command",), "the target", "send"),
     "outcomes": (("outcome",), "the target", "send"),

@@ -64,7 +64,7 @@ class Delivery:
     async def _send(self, item: Output) -> Awaitable[object]:
         topic = self._prefix + item.topic
         try:
-            return await self._app.producer.send(topic, item.key, item.value, None, None, None)
+            return await self._app.producer.send(topic, item.key, item.value, item.partition, None, None)
         except ProducerSendError as error:
             failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
             failed.set_exception(error.__cause__ or error)

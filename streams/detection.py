@@ -5,15 +5,19 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.port import Bank, Scores
-from schemas import Alert, Anomaly, Evidence, Signal
-from streams.alerts import AlertBook, Transition, fingerprint
+from detectors.port import Scores, TunableBank
+from schemas import Anomaly, Evidence, Signal, encode
+from schemas.control import Tick
+from streams.alerts import AlertBook, fingerprint
+from streams.changes import Changes
 from streams.config import AlertConfig
-from streams.ingest import Decoder, Limits, admit, dead_letter, offsets_of
+from streams.ingest import Decoder, Limits, admit, dead_letter, offsets_of, timestamps_of
 from streams.output import Output, output
 from streams.partition import Recall
 from streams.record import Record
+from streams.rules import Grouping, Rules
 from streams.series_rows import NEVER_EVICT, Counts, SeriesRows
+from streams.steering import STEERING, Steering
 from streams.targets import Roles
 
 HEAD_MS = 60_000
@@ -27,7 +31,7 @@ class DetectPartition:
         self,
         source: int,
         *,
-        bank: Bank,
+        bank: TunableBank,
         alerts: AlertConfig,
         roles: Roles,
         limits: Limits,
@@ -40,14 +44,15 @@ class DetectPartition:
         self.rows = SeriesRows(
             source,
             bank=bank,
-            book=AlertBook(alerts),
+            book=AlertBook(Rules(alerts)),
             roles=roles,
             counts=self.counts,
             block_rows=block_rows,
             evict_after_ms=evict_after_ms,
         )
+        self.steering = Steering(self.rows, self.counts, gone_ms=evict_after_ms)
+        self._changes = Changes(self.rows, roles, Grouping(alerts.incidents))
         self._decoder = Decoder(self.rows.index, limits)
-        self._alert_config = alerts
         self._roles = roles
 
     def __len__(self) -> int:
@@ -59,6 +64,13 @@ class DetectPartition:
         """Learn from `records` (of this partition, ascending offsets); return what they lead to."""
         if records and records[0].offset <= self.rows.offset:  # a rebalance went back to what was committed
             records = records[int(np.searchsorted(offsets_of(records), self.rows.offset, side="right")) :]
+        outputs: list[Output] = []
+        for part in self.steering.split(records):
+            outputs += self._steer(part[0].offset)
+            outputs += self._learn(part, now_ms)
+        return outputs + self.due()
+
+    def _learn(self, records: Sequence[Record], now_ms: int) -> list[Output]:
         batch = self._decoder.decode(records, now_ms)
         outputs = [
             output("dead-letters", records[r.record].topic, dead_letter(records[r.record], r.reason))
@@ -68,29 +80,76 @@ class DetectPartition:
         self.counts.dead_letters += len(batch.rejects)
         for policy, count in batch.dropped.items():
             self.counts.drop(policy, count)
-        self.rows.make_room(self.rows.index.extent)
+        self.steering.opened(self.rows.make_room(self.rows.index.extent))
         columns = batch.columns
         row, time, value, record = columns.row, columns.time, columns.value, columns.record
-        fresh = self.rows.unlearnt(records, record, row)
-        if fresh is not None:
-            self.counts.replayed += int(len(fresh) - fresh.sum())
-            row, time, value, record = row[fresh], time[fresh], value[fresh], record[fresh]
+        clock = self.steering.clocks(time, timestamps_of(records)[record]) if self.steering.watching else None
+        keep = self.rows.unlearnt(records, record, row)
+        if keep is not None:
+            self.counts.replayed += int(len(keep) - keep.sum())
+            row, time, value, record = row[keep], time[keep], value[keep], record[keep]
+            clock = clock[keep] if clock is not None else None
+        before = self.rows.last_time.copy() if clock is not None else None
         admitted = admit(row, time, value, self.rows.last_time)
         self.counts.drop("late", admitted.late)
         self.counts.drop("duplicate", admitted.duplicate)
         if not admitted.mask.all():
             mask = admitted.mask
             row, time, value, record = row[mask], time[mask], value[mask], record[mask]
+            clock = clock[mask] if clock is not None else None
         if len(row):
             self.rows.touch(row, time)
             self.counts.samples += len(row)
+            if clock is not None and before is not None:
+                outputs += self._changes.silent(self.steering.heard(row, time, before, clock))
             scores = self.bank.update(row, time, value)
             outputs += self._model_errors(records, record, row, scores)
             outputs += self._anomalies(records, record, row, time, value, scores)
             outputs += self._signals(row, time, value)
-        if records:
-            self.rows.offset = records[-1].offset
+        if clock is not None:
+            outputs += self._changes.silent(self.steering.passed(self.steering.clock))
+        self.rows.offset = records[-1].offset
         return outputs
+
+    def _steer(self, position: int) -> list[Output]:
+        """Apply what is due before the record at `position`."""
+        outputs: list[Output] = []
+        for each in self.steering.due(position):
+            if isinstance(each.what, Tick):
+                outputs += self._changes.silent(self.steering.passed(each.what.now))
+        return outputs
+
+    # -- from beside the samples -----------------------------------------------------------------
+
+    def place(self, records: Sequence[Record], end: int) -> list[Output]:
+        """Give controls their place, before the record at `end` or later; return dead letters.
+
+        The place must be durable (`steering.snapshot`) before a record behind it is processed.
+        """
+        refused = self.steering.place(records, max(end, self.rows.offset + 1))
+        return [output("dead-letters", record.topic, dead_letter(record, why)) for record, why in refused]
+
+    def placed(self) -> list[tuple[bytes, bytes | None]]:
+        """The blocks that hold the places, to be durable before a record behind them is processed."""
+        return self.steering.snapshot()
+
+    def resume(self, offset: int) -> None:
+        """All input before `offset` is in the state."""
+        self.rows.offset = max(self.rows.offset, offset - 1)
+
+    def due(self) -> list[Output]:
+        """Apply controls that nothing has to come before any more."""
+        return self._steer(self.rows.offset + 1)
+
+    def tick(self, now_ms: int) -> list[Output]:
+        """Apply what is due, and tell the partition itself the time where that makes a series silent."""
+        outputs = self.due()
+        if not self.steering.wants_time(now_ms):
+            return outputs
+        return [
+            *outputs,
+            Output("detect-control", str(self.source).encode(), encode(Tick(now=now_ms)), self.source),
+        ]
 
     def _model_errors(
         self,
@@ -146,9 +205,9 @@ class DetectPartition:
             )
             outputs.append(output("anomalies", series, anomaly))
         self.counts.anomalies += len(outputs)
-        changes = self.rows.book.step(row, time, scores.alarm, outside)
+        changes = self.rows.book.step(row, time, scores.alarm, outside, _strength(value, scores))
         self.counts.alerts += len(changes)
-        return outputs + [self._alert(change, value, scores) for change in changes]
+        return outputs + [self._changes.alert(change, value, scores) for change in changes]
 
     def _evidence(self, scores: Scores, i: int) -> list[Evidence]:
         strengths = zip(self.bank.evidence, scores.evidence[i].tolist(), strict=True)
@@ -156,29 +215,6 @@ class DetectPartition:
             Evidence(name=name, strength=round(strength, 3)) for name, strength in strengths if strength > 0
         ]
         return sorted(found, key=lambda evidence: -evidence.strength)
-
-    def _alert(self, change: Transition, value: NDArray[np.float64], scores: Scores) -> Output:
-        series = self.rows.index.key(change.row)
-        i = change.index
-        expected = _number(scores.expected[i])
-        told = "no expectation yet" if expected is None else f"expected about {expected:.6g}"
-        message = Alert(
-            fingerprint=fingerprint(series),
-            state=change.state,
-            series=series,
-            labels=self.rows.index.labels(change.row),
-            target=self._roles.name(int(self.rows.target[change.row])),
-            severity=self._alert_config.severity,
-            summary=f"{series} is {value[i]:.6g}, {told}",
-            anomaly=f"{fingerprint(series)}:{change.started_at}",
-            anomalies=change.anomalies,
-            started_at=change.started_at,
-            changed_at=change.changed_at,
-            resolved_at=change.changed_at if change.state == "resolved" else None,
-            suppressed=change.suppressed,
-            runbook=self._alert_config.runbook,
-        )
-        return output("alerts", message.fingerprint, message)
 
     def _signals(
         self, row: NDArray[np.int64], time: NDArray[np.int64], value: NDArray[np.float64]
@@ -228,7 +264,7 @@ class DetectPartition:
 
     def snapshot(self, most: int | None = None) -> list[tuple[bytes, bytes | None]]:
         """At most so many of the blocks that changed since they were last in a snapshot, the oldest first."""
-        return self.rows.snapshot(most)
+        return [*self.rows.snapshot(most), *self.steering.snapshot()]
 
     @property
     def durable(self) -> int | None:
@@ -237,7 +273,17 @@ class DetectPartition:
 
     def restore(self, blocks: Mapping[bytes, bytes], recall: Recall) -> None:
         """Take over blocks that an earlier owner wrote."""
-        self.rows.restore(blocks, recall)
+        self.steering.restore(blocks)
+        self.rows.restore({key: block for key, block in blocks.items() if key not in STEERING}, recall)
+
+
+def _strength(value: NDArray[np.float64], scores: Scores) -> NDArray[np.float64]:
+    """The strongest evidence of each sample, negative below what was expected."""
+    if not scores.alarm.any():
+        return np.zeros(len(value))
+    strongest: NDArray[np.float64] = scores.evidence.max(axis=1, initial=0.0).astype(np.float64)
+    strongest[value < scores.expected] *= -1.0
+    return strongest
 
 
 def _number(value: float) -> float | None:

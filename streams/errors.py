@@ -14,6 +14,8 @@ from streams.console import ConsoleError
 from streams.embedded import EmbeddedError
 from streams.experiment_file import ExperimentError
 from streams.exports import ExportError
+from streams.matching import MatcherError
+from streams.notes import NoteError
 from streams.ports import PortError
 from streams.produce import ProduceError
 from streams.receive.errors import ReceiveError
@@ -33,6 +35,8 @@ EXPECTED = (
     ExperimentError,
     ExportError,
     KafkaError,
+    MatcherError,
+    NoteError,
     ObservationError,
     OSError,
     PlacementError,

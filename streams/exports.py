@@ -14,10 +14,11 @@ from streams.config import Config
 from streams.detection import DetectPartition
 from streams.partition import COLD
 from streams.series_rows import Block
+from streams.steering import STEERING
 from streams.topics import MAX_RECORD_BYTES, partitions_of
 
 FORMAT = 1
-STAGES = ("detect", "plan")
+STAGES = ("detect", "alert", "plan")
 
 
 class ExportError(RuntimeError):
@@ -80,13 +81,13 @@ async def take(config: Config, connection: Mapping[str, Any], now_ms: int) -> Ex
     for tp, meta in committed.items():
         if meta.offset >= 0 and not tp.topic.endswith("-changelog"):
             offsets.setdefault(tp.topic, {})[tp.partition] = meta.offset
-    stages = {stage: await _blocks(changelog(config, stage), connection) for stage in STAGES}
+    stages = {stage: await blocks_of(changelog(config, stage), connection) for stage in STAGES}
     if not any(blocks for partitions in stages.values() for blocks in partitions.values()):
         raise ExportError(f"group {config.kafka.group} has no state at {connection['bootstrap_servers']}")
     return Export(group=config.kafka.group, taken_at=now_ms, stages=stages, offsets=offsets)
 
 
-async def _blocks(topic: str, connection: Mapping[str, Any]) -> dict[int, dict[bytes, bytes]]:
+async def blocks_of(topic: str, connection: Mapping[str, Any]) -> dict[int, dict[bytes, bytes]]:
     """The newest block under each key of a changelog, by partition; nothing where there is no such topic."""
     partitions = await partitions_of(topic, connection)
     if not partitions:
@@ -122,7 +123,7 @@ async def put(export: Export, config: Config, connection: Mapping[str, Any]) -> 
     written = 0
     for stage, partitions in export.stages.items():
         topic = changelog(config, stage)
-        present = await _blocks(topic, connection)
+        present = await blocks_of(topic, connection)
         if present and set(present) != set(partitions):
             raise ExportError(f"{topic} has {len(present)} partitions, the export {len(partitions)}")
         changes = {
@@ -163,7 +164,7 @@ async def revert(
     await _must_be_idle(config, connection)
     topic = changelog(config, "detect")
     changes, count = {}, 0
-    for number, blocks in (await _blocks(topic, connection)).items():
+    for number, blocks in (await blocks_of(topic, connection)).items():
         old_blocks = export.stages["detect"].get(number, {})
         now, old = _opened(make(number), blocks), _opened(make(number), old_blocks)
         for name in sorted(fnmatch.filter(_series(blocks) & _series(old_blocks), series)):
@@ -179,7 +180,8 @@ def _opened(partition: DetectPartition, blocks: Mapping[bytes, bytes]) -> Detect
 
 
 def _series(blocks: Mapping[bytes, bytes]) -> set[str]:
-    decoded = (msgspec.msgpack.decode(data, type=Block) for data in blocks.values())
+    rows = (data for key, data in blocks.items() if key not in STEERING)
+    decoded = (msgspec.msgpack.decode(data, type=Block) for data in rows)
     return {name for block in decoded for name in block.series if name}
 
 

@@ -8,11 +8,15 @@ from schemas import encode
 
 
 class Output(NamedTuple):
-    """One record to produce: the topic's plain name (without prefix), its key and its value."""
+    """One record to produce: the topic's plain name (without prefix), its key and its value.
+
+    `partition` is given where the key does not decide.
+    """
 
     topic: str
     key: bytes
     value: bytes
+    partition: int | None = None
 
 
 def output(topic: str, key: str, message: msgspec.Struct) -> Output:

@@ -1,7 +1,7 @@
 """What a stage keeps per partition."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from streams.output import Output
 from streams.record import Record
@@ -17,6 +17,9 @@ class Partition(Protocol):
 
     def process(self, records: Sequence[Record], now_ms: int) -> list[Output]:
         """Learn from records of one topic, ascending in offset; return what they lead to."""
+
+    def tick(self, now_ms: int) -> list[Output]:
+        """Let time pass without input: it is `now_ms` (Unix ms). Return what that leads to."""
 
     def changed(self) -> int:
         """How many blocks have changed since they were last in a snapshot."""
@@ -41,9 +44,17 @@ class Partition(Protocol):
         """
 
 
-@runtime_checkable
-class Timed(Protocol):
-    """A partition to which time matters even without input."""
+class Placing(Partition, Protocol):
+    """A partition whose controls are given a place among its records."""
 
-    def tick(self, now_ms: int) -> list[Output]:
-        """What follows from its being `now_ms` (Unix ms)."""
+    def place(self, records: Sequence[Record], end: int) -> list[Output]:
+        """Give records of the topic of controls their place: before the record at offset `end`, or later."""
+
+    def placed(self) -> list[tuple[bytes, bytes | None]]:
+        """The blocks that hold the places, to be durable before a record behind them is processed."""
+
+    def resume(self, offset: int) -> None:
+        """All input before `offset` is in the state."""
+
+    def due(self) -> list[Output]:
+        """Apply controls that no record has to come before any more; return what that leads to."""

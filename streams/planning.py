@@ -13,15 +13,19 @@ from schemas import (
     Event,
     Feedback,
     KnownEvent,
+    MaintenanceWindow,
     Outcome,
     ReleaseOrder,
     Scale,
     SchemaError,
     Signal,
+    Silence,
     decode,
 )
 from streams.config import TargetConfig
+from streams.fan_out import passed_on
 from streams.ingest import dead_letter
+from streams.matching import MatcherError
 from streams.order import EventOrder, Moment
 from streams.output import Output, output
 from streams.partition import Recall
@@ -185,7 +189,8 @@ class Target:
 class PlanPartition:
     """The targets of one partition.
 
-    `key` signs the state of River models, where a target names any; `sign` signs commands.
+    `key` signs the state of River models, where a target names any; `sign` signs commands. Events that concern
+    series and alerts go on to each of the `partitions` where these may be.
     """
 
     def __init__(
@@ -194,9 +199,11 @@ class PlanPartition:
         targets: Mapping[str, TargetConfig],
         key: bytes | None = None,
         sign: Sign = unsigned,
+        partitions: int = 1,
     ) -> None:
         self._key = key
         self._sign = sign
+        self._partitions = partitions
         self.partition = partition
         self._configs = targets
         self._targets: dict[str, Target] = {}
@@ -216,8 +223,13 @@ class PlanPartition:
                 message = decode(record.value or b"", Signal | Outcome | Event)  # type: ignore[arg-type]
             except SchemaError as error:
                 outputs.append(output("dead-letters", record.topic, dead_letter(record, str(error))))
-            else:
-                outputs += self._note(message, now_ms, touched)
+                continue
+            try:
+                outputs += passed_on(message, record, self._partitions)
+            except (MatcherError, SchemaError) as error:
+                outputs.append(output("dead-letters", record.topic, dead_letter(record, str(error))))
+                continue
+            outputs += self._note(message, now_ms, touched)
         for target in touched.values():
             outputs += target.advance(now_ms)
         return signed(outputs, self._sign)
@@ -234,9 +246,9 @@ class PlanPartition:
     def _note(
         self, message: Signal | Outcome | Event, now_ms: int, touched: dict[str, Target]
     ) -> list[Output]:
-        name = message.series if isinstance(message, Feedback) else message.target
-        if name is None or name not in self._configs:
+        if isinstance(message, Feedback | Silence | MaintenanceWindow) or message.target not in self._configs:
             return []
+        name = message.target
         target = self._targets.get(name)
         if target is None:
             target = self._targets[name] = Target(self._configs[name], key=self._key)

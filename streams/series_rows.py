@@ -1,7 +1,7 @@
 """The series of one partition of `metrics`: their models, alerts and last times, in rows that last."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -9,19 +9,20 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.port import Bank, DetectorError
+from detectors.port import DetectorError, TunableBank
 from streams.alerts import QUIET, AlertBook
 from streams.alerts import ROW as ALERT_ROW
 from streams.ingest import NEVER, SeriesIndex, offsets_of
 from streams.ingest.labels import parse_key
 from streams.partition import COLD, Recall
 from streams.record import Record
+from streams.silent import SILENT
 from streams.targets import Roles
 from streams.unsaved import Unsaved
 
 log = logging.getLogger(__name__)
 
-LAYOUT = 1
+LAYOUT = 2
 NEVER_EVICT = 1 << 62
 EVICT_AT_ONCE = 10_000  # so that a checkpoint does not take long
 
@@ -54,6 +55,8 @@ class Counts:
     replayed: int = 0
     evicted: int = 0
     recalled: int = 0
+    moved: int = 0  # series whose threshold is not as calibrated
+    feedback: dict[str, int] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
 
     def drop(self, policy: str, count: int) -> None:
@@ -72,7 +75,7 @@ class SeriesRows:
         self,
         source: int,
         *,
-        bank: Bank,
+        bank: TunableBank,
         book: AlertBook,
         roles: Roles,
         counts: Counts,
@@ -117,13 +120,27 @@ class SeriesRows:
             self._learnt = None
         return fresh
 
+    @property
+    def count(self) -> int:
+        """Rows that exist, free ones included."""
+        return self._rows
+
+    def mark(self, rows: Iterable[int]) -> None:
+        """Note that these rows have changed without a sample."""
+        for row in rows:
+            self._unsaved.note_row(row, self.offset)
+
+    def of_metric(self, metric: str) -> NDArray[np.int64]:
+        """The rows of a metric's series."""
+        return np.array([row for row in self.index if self.index.metric(row) == metric], np.int64)
+
     def touch(self, row: NDArray[np.int64], time: NDArray[np.int64]) -> None:
         """Note that samples of these rows and times are about to be learnt."""
         self._newest = max(self._newest, int(time.max()))
         self._unsaved.note(row, self.offset)
 
-    def make_room(self, count: int) -> None:
-        """Make rows 0..count-1 exist, and ready those that new series were given."""
+    def make_room(self, count: int) -> list[int]:
+        """Make rows 0..count-1 exist, and ready those that new series were given; return these."""
         if count > self._rows:
             self.bank.grow(count)
             self.book.grow(count)
@@ -137,13 +154,14 @@ class SeriesRows:
                 if self._learnt is not None:
                     self._learnt = _grown(self._learnt, capacity, -1)
             self._rows = count
-        for row in self.index.take_fresh():
+        fresh = self.index.take_fresh()
+        for row in fresh:
             self._open(row)
+        return fresh
 
     def _open(self, row: int) -> None:
         """Give a row to its new series: what it is used for, and what is known of it from before."""
-        if self._roles:
-            self._assign(row)
+        self._assign(row)
         key = COLD + self.index.key(row).encode()
         stored = self._evicted.pop(key, None) or self._leaving.get(key) or self._recall(key)
         if stored is not None and (block := self._decode(stored)) is not None:
@@ -153,7 +171,11 @@ class SeriesRows:
             self._counts.recalled += 1
 
     def _assign(self, row: int) -> None:
-        self.target[row], self.role[row] = self._roles.of(self.index.metric(row), self.index.labels(row))
+        if not (self._roles or self.book.rules):
+            return
+        metric, labels = self.index.metric(row), self.index.labels(row)
+        self.target[row], self.role[row] = self._roles.of(metric, labels)
+        self.book.rule[row] = self.book.rules.of(metric, labels, self._roles.name(int(self.target[row])))
 
     # -- state -------------------------------------------------------------------------------------
 
@@ -197,6 +219,7 @@ class SeriesRows:
         last = self.last_time[: self._rows]
         quiet = (last != NEVER) & (last < self._newest - self._evict_after)
         quiet &= self.book.rows["state"][: self._rows] == QUIET
+        quiet &= self.book.rows["silent"][: self._rows] != SILENT
         rows: list[int] = np.flatnonzero(quiet)[:EVICT_AT_ONCE].tolist()
         return rows
 
@@ -215,6 +238,7 @@ class SeriesRows:
         self.last_time[row] = NEVER
         self.role[row] = self.target[row] = -1
         self.book.rows[row] = np.zeros((), ALERT_ROW)
+        self.book.rule[row] = 0
         if self._learnt is not None:
             self._learnt[row] = -1
 
@@ -256,7 +280,7 @@ class SeriesRows:
         live[[row for row, _ in entries]] = True
         for row in np.flatnonzero(~live).tolist():
             self._clear(row)
-        for row, _ in entries if self._roles else ():
+        for row, _ in entries:
             self._assign(row)
         self._newest = int(self.last_time.max(initial=0))
         self._unsaved.clear()

@@ -16,7 +16,7 @@ from faust.types import TP
 
 from streams.delivery import Delivery
 from streams.output import Output
-from streams.partition import Partition, Timed
+from streams.partition import Partition, Placing
 from streams.record import Record
 from streams.state import BlockTable
 from streams.transport import BatchMessage, Transport
@@ -56,7 +56,9 @@ class Stage:
 
     `make` builds the state of a partition, `clock` returns Unix ms, `prefix` goes before topic names.
     `observe` is told what was written, `saved` what a checkpoint took. State is written at no more than
-    `write_bytes_per_s`, but all of it at once where partitions move.
+    `write_bytes_per_s`, but all of it at once where partitions move. `source` is the plain name of the
+    topic by whose partitions the state is parted; records of `control`, where it is named, are given a place
+    among its records (see `streams.controls`).
     """
 
     def __init__(
@@ -71,6 +73,8 @@ class Stage:
         observe: Observe,
         saved: Saved,
         write_bytes_per_s: float,
+        source: str,
+        control: str | None = None,
     ) -> None:
         self.name = name
         self._app = app
@@ -81,6 +85,8 @@ class Stage:
         self._observe = observe
         self._saved = saved
         self._write_bytes_per_s = write_bytes_per_s
+        self._source = prefix + source
+        self._control = None if control is None else prefix + control
         self._held: dict[int, _Held] = {}
         self._released = -1  # group generation whose batches no longer count here
 
@@ -100,11 +106,15 @@ class Stage:
         if message.generation_id is not None and message.generation_id <= self._released:
             return  # from before a rebalance; the partition's owner gets the batch again
         held = self._hold(message.partition)
+        end = await self._end(message.partition) if message.topic == self._control else None
         async with held.lock:
             if self._held.get(message.partition) is not held:
                 return
             try:
-                outputs = held.state.process(records, self._clock())
+                if end is None:
+                    outputs = held.state.process(records, self._clock())
+                else:
+                    outputs = await self._place(message.partition, held, records, end)
             except Exception as error:
                 # Bad input is dealt with inside. This is a fault of the program, and what it left in memory
                 # is not to be trusted: stop; the batch comes again to a state read from the changelog.
@@ -115,10 +125,26 @@ class Stage:
                 self._held.pop(message.partition)
                 await self._app.crash(error)
                 return
-            self._observe(self.name, outputs)
-            for each in outputs:
-                await held.delivery.put(each)
+            await self._put(held, outputs)
             held.done[message.tp] = message.end
+
+    async def _put(self, held: _Held, outputs: Sequence[Output]) -> None:
+        self._observe(self.name, outputs)
+        for each in outputs:
+            await held.delivery.put(each)
+
+    async def _end(self, partition: int) -> int:
+        """The offset after the last record that the source has in this partition now."""
+        tp = TP(self._source, partition)
+        return int((await self._app.consumer.highwaters(tp))[tp])
+
+    async def _place(self, number: int, held: _Held, records: Sequence[Record], end: int) -> list[Output]:
+        """Give controls their place, make it durable, and apply what is due."""
+        state = cast(Placing, held.state)
+        outputs = state.place(records, end)
+        await asyncio.gather(*(self._table.write(number, key, data) for key, data in state.placed()))
+        held.ticked = True
+        return outputs + state.due()
 
     def _hold(self, number: int) -> _Held:
         held = self._held.get(number)
@@ -130,20 +156,33 @@ class Stage:
             if blocks:
                 log.info("%s: partition %d restored from %d blocks", self.name, number, len(blocks))
             held = self._held[number] = _Held(state, Delivery(self._app, self._prefix))
+            transport = cast(Transport, self._app.transport)
+            committed = transport.committed_end(TP(self._source, number))
+            if self._control is not None and committed is not None:
+                cast(Placing, state).resume(committed)
         return held
 
+    def touch(self, partition: Partition) -> None:
+        """Note that a partition's state has changed without input; it is written with the next checkpoint."""
+        for held in self._held.values():
+            if held.state is partition:
+                held.ticked = True
+
     async def tick(self) -> None:
-        """Let time pass for the partitions that are held."""
-        for number, held in list(self._held.items()):
+        """Let time pass in all partitions of this worker, also where nothing has come yet."""
+        if self._app.rebalancing or self._app.in_recovery:
+            return
+        if self._app.consumer_generation_id <= self._released:
+            return
+        assigned = self._app.consumer.assignment()
+        for number in sorted(tp.partition for tp in assigned if tp.topic == self._source):
+            held = self._hold(number)
             async with held.lock:
-                if not isinstance(held.state, Timed) or self._held.get(number) is not held:
+                if self._held.get(number) is not held:
                     continue
                 outputs = held.state.tick(self._clock())
-                if outputs:
-                    self._observe(self.name, outputs)
-                    held.ticked = True
-                for each in outputs:
-                    await held.delivery.put(each)
+                held.ticked |= bool(outputs)
+                await self._put(held, outputs)
 
     async def save(self) -> None:
         """Write what has changed, a few blocks at a time, so that samples need not wait for large states."""
@@ -176,8 +215,8 @@ class Stage:
         async with held.lock:  # a batch may be under way, and is part of it then
             if self._held.get(number) is not held or not (held.done or held.ticked):
                 return 0
-            held.ticked = False
             entries = held.state.snapshot(most)
+            held.ticked &= held.state.changed() > 0
             held.snapshot = _Snapshot(entries, dict(held.done), held.state.durable)
         await self._write(number, held, held.snapshot)
         return sum(len(block or b"") for _, block in entries)
@@ -192,8 +231,10 @@ class Stage:
             transport = cast(Transport, self._app.transport)
             durable = snapshot.durable
             for tp, end in snapshot.done.items():
-                transport.acknowledge(tp, end if durable is None else min(end, durable + 1))
-                if durable is None and held.done.get(tp) == end:
+                # Controls are durable with their place.
+                until = end if durable is None or tp.topic == self._control else min(end, durable + 1)
+                transport.acknowledge(tp, until)
+                if until == end and held.done.get(tp) == end:
                     del held.done[tp]
         size = sum(len(block or b"") for _, block in snapshot.entries)
         self._saved(self.name, time() - began, len(snapshot.entries), size)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas import (
@@ -15,6 +16,7 @@ from schemas import (
     Deployment,
     Feedback,
     Forecast,
+    Incident,
     KnownEvent,
     MaintenanceWindow,
     Message,
@@ -28,8 +30,10 @@ from schemas import (
     SchemaError,
     SetTraffic,
     Signal,
+    Silence,
     decode,
 )
+from schemas.control import Control, Tick
 from streams.record import Record
 from streams.topics import partitions_of
 
@@ -42,11 +46,15 @@ MESSAGES = (
     | Feedback
     | KnownEvent
     | Forecast
+    | Incident
     | MaintenanceWindow
     | Outcome
     | ReleaseChange
     | ReleaseOrder
     | Signal
+    | Silence
+    | Control
+    | Tick
 )
 MOST_CHARACTERS = 400
 
@@ -177,6 +185,26 @@ def _maintenance(window: MaintenanceWindow) -> str:
     return f"{_clock(window.starts_at)}  maintenance  {what} until {_clock(window.ends_at)}: {window.reason}"
 
 
+def _incident(incident: Incident) -> str:
+    held = f" [held back: {incident.suppressed}]" if incident.suppressed else ""
+    count = f"{incident.firing} of {incident.series} series fire"
+    return f"{_clock(incident.changed_at)}  {incident.state}  incident, {count}: {incident.summary}{held}"
+
+
+def _silence(silence: Silence) -> str:
+    what = ", ".join(silence.matchers) or "everything"
+    until = f"{what} until {_clock(silence.ends_at)}"
+    return f"{_clock(silence.starts_at)}  silence  {silence.id}: {until}: {silence.reason}"
+
+
+def _control(control: Control) -> str:
+    return f"passed on: {_TOLD[type(control.event)](control.event)}"
+
+
+def _tick(tick: Tick) -> str:
+    return f"{_clock(tick.now)}  the time"
+
+
 def _feedback(feedback: Feedback) -> str:
     return f"{_clock(feedback.ts)}  {feedback.verdict}  {feedback.series}, says {feedback.by or 'someone'}"
 
@@ -210,16 +238,20 @@ _TOLD: dict[type, Callable[[Any], str]] = {
     Alert: _alert,
     Anomaly: _anomaly,
     Command: _command,
+    Control: _control,
     DeadLetter: _dead_letter,
     Deployment: _deployment,
     Feedback: _feedback,
     Forecast: _forecast,
+    Incident: _incident,
     KnownEvent: _known_event,
     MaintenanceWindow: _maintenance,
     Outcome: _outcome,
     ReleaseChange: _change,
     ReleaseOrder: _order,
     Signal: _signal,
+    Silence: _silence,
+    Tick: _tick,
 }
 
 

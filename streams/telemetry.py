@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from schemas import Action, Status
 from schemas.alert import State
+from schemas.event import Verdict
 from streams.horizon import near
 from streams.output import Output
 from streams.series_rows import Counts
@@ -28,7 +29,9 @@ class _Anomaly(msgspec.Struct, frozen=True):
 
 
 class _Alert(msgspec.Struct, frozen=True):
+    schema: str
     state: str
+    suppressed: str | None = None
 
 
 class _Action(msgspec.Struct, frozen=True):
@@ -62,6 +65,7 @@ class _Counted:
     samples: int = 0
     records: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    feedback: dict[str, int] = field(default_factory=dict)
 
 
 class Telemetry:
@@ -90,12 +94,23 @@ class Telemetry:
         self._dead_letters = counter("dead_letters", "Records refused, by the topic they came from", "topic")
         self._anomalies = counter("anomalies", "Anomalies found")
         self._alerts = counter("alerts", "Changes of state of alerts", "state")
+        self._suppressed = counter("alerts_suppressed", "Changes of alerts held back, by what", "by")
+        self._incidents = counter("incidents", "Changes of state of incidents", "state")
+        self._notified = counter("notifications", "Receivers told, by what came of it", "receiver", "status")
+        self._feedback = counter("feedback", "Words on alarms that were heard, by verdict", "verdict")
+        self._silences = gauge("silences", "Silences and maintenance windows that are active")
+        self._open_incidents = gauge("incidents_open", "Incidents that fire now")
+        self._moved = gauge("moved_thresholds", "Series whose threshold feedback has moved", "partition")
         self._forecasts = counter("forecasts", "Forecasts made")
         self._commands = counter("commands", "Commands issued", "kind")
         self._outcomes = counter("outcomes", "Commands settled", "kind", "status")
         # From zero on, since `increase` does not see the first count of a series that was not there before.
         for state in get_args(State):
             self._alerts.labels(state)
+            if state != "pending":
+                self._incidents.labels(state)
+        for verdict in get_args(Verdict):
+            self._feedback.labels(verdict)
         for kind in KINDS:
             self._commands.labels(kind)
             for status in get_args(Status):
@@ -130,7 +145,7 @@ class Telemetry:
     def outputs(self, stage: str, outputs: Sequence[Output]) -> None:
         """Count what a stage wrote; only the small topics are looked into."""
         anomalies: list[bytes] = []
-        for topic, key, value in outputs:
+        for topic, key, value, _ in outputs:
             if topic == "anomalies":
                 anomalies.append(value)
             elif topic != "signals":  # as many as there is load, and nothing of them is counted
@@ -149,7 +164,12 @@ class Telemetry:
         if topic == "dead-letters":
             self._dead_letters.labels(key.decode(errors="replace")).inc()
         elif topic == "alerts":
-            self._alerts.labels(_ALERT.decode(value).state).inc()
+            told = _ALERT.decode(value)
+            (self._incidents if told.schema.startswith("incident/") else self._alerts).labels(
+                told.state
+            ).inc()
+            if told.suppressed is not None and not told.schema.startswith("incident/"):
+                self._suppressed.labels(told.suppressed).inc()
         elif topic == "commands":
             command = _COMMAND.decode(value)
             self._commands.labels(command.action.kind).inc()
@@ -208,7 +228,21 @@ class Telemetry:
             if count > before:
                 self._dropped.labels(policy).inc(count - before)
                 told.dropped[policy] = count
+        for verdict, count in counts.feedback.items():
+            before = told.feedback.get(verdict, 0)
+            self._feedback.labels(verdict).inc(count - before)
+            told.feedback[verdict] = count
+        self._moved.labels(partition).set(counts.moved)
         self._series.labels(partition).set(series)
+
+    def alerting(self, silences: int, incidents: int) -> None:
+        """Set how many silences are active and how many incidents fire, as this worker knows."""
+        self._silences.set(silences)
+        self._open_incidents.set(incidents)
+
+    def notified(self, receiver: str, status: str) -> None:
+        """Count a receiver that was told; `status` is sent, failed (tried again) or refused (for good)."""
+        self._notified.labels(receiver, status).inc()
 
     def held(self, partitions: Collection[int]) -> None:
         """Forget the series of partitions that are not among those held now, and targets long silent.
@@ -218,6 +252,7 @@ class Telemetry:
         for partition in [p for p in self._counted if p not in partitions]:
             del self._counted[partition]
             self._series.remove(partition)
+            self._moved.remove(partition)
         oldest = self._clock() - SILENT_MS
         for target in [name for name, at in self._told.items() if at < oldest]:
             del self._told[target]

@@ -34,9 +34,27 @@ COMMANDS = TopicSpec("commands")
 OUTCOMES = TopicSpec("outcomes")
 RELEASES = TopicSpec("releases")  # the audit: what was done to which release, by whom, why
 DEAD_LETTERS = TopicSpec("dead-letters")
-SIGNALS = TopicSpec("signals")  # internal: from the partitions of metrics to those of the targets
+# Internal ones:
+SIGNALS = TopicSpec("signals")  # from the partitions of metrics to those of the targets
+CHANGES = TopicSpec("changes")  # of alerts, from the partitions of metrics to those of the groups
+DETECT_CONTROL = TopicSpec("detect-control")  # feedback, and the time, to each partition of metrics
+ALERT_CONTROL = TopicSpec("alert-control")  # silences and maintenance windows, to each partition of groups
 
-TOPICS = (METRICS, EVENTS, ANOMALIES, ALERTS, FORECASTS, COMMANDS, OUTCOMES, RELEASES, DEAD_LETTERS, SIGNALS)
+TOPICS = (
+    METRICS,
+    EVENTS,
+    ANOMALIES,
+    ALERTS,
+    FORECASTS,
+    COMMANDS,
+    OUTCOMES,
+    RELEASES,
+    DEAD_LETTERS,
+    SIGNALS,
+    CHANGES,
+    DETECT_CONTROL,
+    ALERT_CONTROL,
+)
 
 
 async def ensure_topics(kafka: KafkaConfig, settings: Mapping[str, Any]) -> list[str]:

@@ -438,3 +438,8 @@ class Transport(driver.Transport):
         the last batch contained (`BatchMessage.end`). The next commit carries it to the broker.
         """
         cast(Consumer, self.app.consumer).acknowledge(tp, end)
+
+    def committed_end(self, tp: TP) -> int | None:
+        """The offset from which `tp` would be read after a restart; None where nothing is committed."""
+        committed: int | None = cast(Consumer, self.app.consumer)._committed_offset[ensure_TP(tp)]
+        return committed

@@ -12,9 +12,11 @@ from prometheus_client import CollectorRegistry
 from actuators import Actuator, LedgerUnavailable, RedisLedger, make_actuator
 from streams import app as pipeline_app
 from streams.access import client_settings, faust_credentials
+from streams.alerting import AlertPartition
 from streams.config import Config
 from streams.config.read import BUILT_IN_ACTUATOR
 from streams.console import Console, Feed
+from streams.console.part import heard
 from streams.detection import DetectPartition
 from streams.guards import guarded
 from streams.lag import unread
@@ -23,6 +25,7 @@ from streams.planning import PlanPartition
 from streams.rehearsal import rehearse
 from streams.signatures import signer, unsigned, verifier
 from streams.telemetry import Telemetry
+from streams.telling import Teller
 from streams.topics import ensure_topics
 from streams.transport import Transport
 
@@ -110,6 +113,14 @@ class Worker:
         cast(Transport, self.pipeline.app.transport).release = self._release
         self._roles = roles
         self._starting: str | None = "waiting for the brokers"
+        self._teller = (
+            Teller(
+                config.alerts, self.pipeline.alert, environ=environ, clock=wall_clock,
+                told=self.telemetry.notified,
+            )
+            if self.pipeline.alert is not None
+            else None
+        )  # fmt: skip
         self._tasks: list[asyncio.Task[None]] = []
 
     def _configured_actuators(self) -> dict[str, Actuator]:
@@ -142,6 +153,8 @@ class Worker:
         await self.pipeline.app.start()
         self._starting = None
         self._tasks = [asyncio.create_task(self._report())]
+        if self._teller is not None:
+            self._teller.start()
 
     async def _await_brokers(self, patience_s: float | None) -> None:
         brokers = ", ".join(self.config.kafka.brokers)
@@ -210,8 +223,16 @@ class Worker:
         if detect is not None:
             for number, partition in detect.partitions.items():
                 assert isinstance(partition, DetectPartition)  # noqa: S101
+                partition.counts.moved = partition.bank.moved()
                 self.telemetry.detection(number, partition.counts, len(partition))
+                self.feed.heard([heard(each) for each in partition.steering.heard_of])
             self.telemetry.held(detect.partitions)
+        alert = self.pipeline.alert
+        if alert is not None:
+            groups = [cast(AlertPartition, each) for each in alert.partitions.values()]
+            active = {id_ for each in groups for id_ in each.suppression.active(wall_clock())}
+            open_ = sum(case.resolved_at is None for each in groups for _, case in each.cases())
+            self.telemetry.alerting(len(active), open_)
         if self._starting is None:
             self.telemetry.lag(unread(self.pipeline.app))
 
@@ -231,6 +252,8 @@ class Worker:
         for task in self._tasks:
             task.cancel()
         self._starting = "stopping"
+        if self._teller is not None:
+            await self._teller.stop()
         await self.pipeline.app.stop()
         self.report()
         for actuator in set(self._actuators.values()):

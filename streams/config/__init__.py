@@ -1,8 +1,8 @@
 """One TOML file configures everything: its keys, and how it is read."""
 
+from streams.config.alerts import AlertConfig, AlertRule, IncidentConfig, ReceiverConfig, Route
 from streams.config.keys import (
     ActuatorConfig,
-    AlertConfig,
     Config,
     DetectorConfig,
     IngestConfig,
@@ -17,12 +17,16 @@ from streams.config.read import ConfigError, parse, read
 __all__ = [
     "ActuatorConfig",
     "AlertConfig",
+    "AlertRule",
     "Config",
     "ConfigError",
     "DetectorConfig",
+    "IncidentConfig",
     "IngestConfig",
     "KafkaConfig",
     "LedgerConfig",
+    "ReceiverConfig",
+    "Route",
     "StateConfig",
     "TargetConfig",
     "TelemetryConfig",

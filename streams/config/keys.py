@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from planners.releases import CanaryPlan, HistoryConfig, JudgeConfig
-from schemas.alert import Severity
+from streams.config.alerts import AlertConfig
 from streams.config.receive import ReceiveConfig
-from streams.config.section import Count, Positive, Section
+from streams.config.section import EMPTY, Count, Positive, Section
 from streams.config.section import key as _key
 from streams.config.serve import ServeConfig
 from streams.config.signing import SigningConfig
@@ -75,18 +75,7 @@ class DetectorConfig(Section, frozen=True, kw_only=True):
         "tidegate"
     )
     alarms_per_series_day: Annotated[float, _key("false alarms a series may give per day", gt=0)] = 1 / 7
-    params: Annotated[dict[str, Any], _key("parameters of the model")] = {}
-
-
-class AlertConfig(Section, frozen=True, kw_only=True):
-    """When an anomaly becomes an alert, and when it ends. Times are event times."""
-
-    for_s: Annotated[float, _key("pending so long before it fires, in seconds", ge=0)] = 0.0
-    resolve_after_s: Annotated[float, _key("quiet so long before it resolves, in seconds", gt=0)] = 900.0
-    flap_window_s: Annotated[float, _key("window in which firings are counted, in seconds", gt=0)] = 14_400.0
-    flap_limit: Annotated[int, _key("firings within the window from which the alert is flapping", ge=2)] = 4
-    severity: Annotated[Severity, _key("info, warning or critical")] = "warning"
-    runbook: Annotated[str | None, _key("link that alerts carry")] = None
+    params: Annotated[dict[str, Any], _key("parameters of the model")] = EMPTY
 
 
 class StateConfig(Section, frozen=True, kw_only=True):
@@ -137,7 +126,7 @@ class ActuatorConfig(Section, frozen=True, kw_only=True):
 
     kind: Annotated[str, _key("`noop`, `webhook`, ...; `tidegate check` lists the known ones")]
     dry_run: Annotated[bool, _key("say what would be done, do nothing")] = False
-    params: Annotated[dict[str, Any], _key("parameters of the platform")] = {}
+    params: Annotated[dict[str, Any], _key("parameters of the platform")] = EMPTY
 
 
 class LoadConfig(Section, frozen=True, kw_only=True):
@@ -153,7 +142,7 @@ class TargetConfig(Section, frozen=True, kw_only=True):
     """A service that is scaled and whose releases are watched."""
 
     name: Annotated[str, _key("name of the target, the key of its commands", min_length=1)]
-    labels: Annotated[dict[str, str], _key("a series with these labels belongs to the target")] = {}
+    labels: Annotated[dict[str, str], _key("a series with these labels belongs to the target")] = EMPTY
     actuator: Annotated[str, _key("name of the [actuators.NAME] table that acts on it")] = "noop"
     load: Annotated[str | None, _key("metric whose sum over the target's series is its load")] = None
     replicas: Annotated[str | None, _key("metric that tells the current replicas")] = None
@@ -206,5 +195,5 @@ class Config(Section, frozen=True, kw_only=True):
     receive: Annotated[ReceiveConfig, _key("what `tidegate receive` takes over HTTP and gRPC")] = (
         ReceiveConfig()
     )
-    actuators: Annotated[dict[str, ActuatorConfig], _key("platforms, by a name of your choice")] = {}
+    actuators: Annotated[dict[str, ActuatorConfig], _key("platforms, by a name of your choice")] = EMPTY
     targets: Annotated[tuple[TargetConfig, ...], _key("services that are acted on")] = ()

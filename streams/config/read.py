@@ -9,7 +9,9 @@ from typing import Any
 
 import msgspec
 
+from streams.config.alerts import TOPIC, AlertConfig
 from streams.config.keys import Config
+from streams.matching import MatcherError, parse_matchers
 
 BUILT_IN_ACTUATOR = "noop"
 
@@ -59,6 +61,7 @@ def _cross_check(config: Config) -> typing.Iterator[str]:
     names = [target.name for target in config.targets]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"targets: two targets are named `{name}`; names are unique"
+    yield from _alerts(config.alerts)
     known = [*config.actuators, BUILT_IN_ACTUATOR]
     for target in config.targets:
         if target.actuator not in known:
@@ -72,6 +75,29 @@ def _cross_check(config: Config) -> typing.Iterator[str]:
         metrics = [metric for metric in used if metric] + [load.metric for load in target.loads.values()]
         for metric in sorted({metric for metric in metrics if metrics.count(metric) > 1}):
             yield f"targets.{target.name}: metric `{metric}` is named twice; each has one role"
+
+
+def _alerts(alerts: AlertConfig) -> typing.Iterator[str]:
+    for table in ("rules", "routes"):
+        for number, each in enumerate(getattr(alerts, table)):
+            try:
+                parse_matchers(each.matchers)
+            except MatcherError as error:
+                yield f"alerts.{table}[{number}].matchers: {error}"
+    receivers = [*alerts.receivers, TOPIC]
+    for number, route in enumerate(alerts.routes):
+        for name in (name for name in route.receivers if name not in receivers):
+            yield (
+                f"alerts.routes[{number}].receivers: no [alerts.receivers.{name}] table; "
+                f"known: {', '.join(sorted(receivers))}"
+            )
+    for name, receiver in alerts.receivers.items():
+        if not receiver.url and receiver.url_env is None:
+            yield f"alerts.receivers.{name}: needs the key `url`, or `url_env`"
+        if receiver.expire_s < 2 * receiver.resend_s:
+            yield f"alerts.receivers.{name}.expire_s: must be twice resend_s at least, or what fires expires"
+    if TOPIC in alerts.receivers:
+        yield f"alerts.receivers.{TOPIC}: this name is taken by the topic `alerts`"
 
 
 def _explain(message: str) -> str:

@@ -5,6 +5,9 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+EMPTY: Any = msgspec.field(default_factory=dict)
+"""The default of a table of names of the user's choice."""
+
 
 def key(description: str, **bounds: Any) -> Meta:
     """A key's description and the bounds of its value, for `Annotated`."""

@@ -8,9 +8,20 @@ from typing import Any
 
 import msgspec
 
-from schemas import Alert, Anomaly, Command, DeadLetter, Forecast, Outcome, ReleaseChange, SchemaError, decode
+from schemas import (
+    Alert,
+    Anomaly,
+    Command,
+    DeadLetter,
+    Forecast,
+    Incident,
+    Outcome,
+    ReleaseChange,
+    SchemaError,
+    decode,
+)
 from streams.console.history import Change, History
-from streams.console.part import Letter, Part, Release
+from streams.console.part import Heard, Letter, Part, Release
 from streams.output import Output
 
 log = logging.getLogger(__name__)
@@ -83,6 +94,8 @@ class Feed:
         self._targets: dict[str, History] = {}
         self._anomalies: dict[str, Anomaly] = {}  # by id, like the commands: a replay gives the same ids
         self._alerts: dict[str, Alert] = {}  # newest change by fingerprint, oldest change first
+        self._incidents: dict[str, Incident] = {}  # newest change by fingerprint
+        self._heard: dict[str, Heard] = {}
         self._commands: dict[str, Command] = {}
         self._outcomes: dict[str, Outcome] = {}  # by command
         self._letters: deque[Letter] = deque(maxlen=recent)
@@ -95,7 +108,7 @@ class Feed:
     def outputs(self, stage: str, outputs: Sequence[Output]) -> None:
         """Take what a stage wrote. Of a flood of messages only the newest are decoded."""
         by_topic: defaultdict[str, list[bytes]] = defaultdict(list)
-        for topic, _, value in outputs:
+        for topic, _, value, _ in outputs:
             by_topic[topic].append(value)
         for topic, values in by_topic.items():
             self._counts[topic] += len(values)
@@ -134,7 +147,11 @@ class Feed:
             case "anomalies":
                 self._anomaly(decode(value, Anomaly))
             case "alerts":
-                self._alert(decode(value, Alert))
+                told: Alert | Incident = decode(value, Alert | Incident)  # type: ignore[arg-type]
+                if isinstance(told, Incident):
+                    self._incident(told)
+                else:
+                    self._alert(told)
             case "commands":
                 self._command(decode(value, Command))
             case "outcomes":
@@ -165,6 +182,21 @@ class Feed:
             del self._alerts[over]
         if newest is alert:
             self._tell("alerts", alert)
+
+    def _incident(self, incident: Incident) -> None:
+        self._incidents.pop(incident.fingerprint, None)
+        self._incidents[incident.fingerprint] = incident
+        _bound(self._incidents, self._recent)
+        self._tell("incidents", incident)
+
+    def heard(self, heard: Sequence[Heard]) -> None:
+        """Take note of feedback and of what it did, newest last; what is known already is left out."""
+        for each in heard:
+            identity = f"{each.series} {each.ts} {each.verdict}"
+            if identity not in self._heard:
+                self._heard[identity] = each
+                _bound(self._heard, self._recent)
+                self._tell("feedback", each)
 
     def _command(self, command: Command) -> None:
         if command.id in self._commands:
@@ -248,6 +280,8 @@ class Feed:
             targets={name: history.now for name, history in self._targets.items()},
             anomalies=list(self._anomalies.values()),
             alerts=list(self._alerts.values()),
+            incidents=list(self._incidents.values()),
+            feedback=list(self._heard.values()),
             commands=list(self._commands.values()),
             outcomes=list(self._outcomes.values()),
             dead_letters=list(self._letters),

@@ -2,7 +2,8 @@
 
 import msgspec
 
-from schemas import Alert, Anomaly, Command, Outcome
+from schemas import Alert, Anomaly, Command, Incident, Outcome
+from streams import feedback
 
 LoadPoint = tuple[int, float]
 BandPoint = tuple[int, float, float, float]
@@ -46,6 +47,17 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
     ts: int
 
 
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody said of an alarm at `ts`, and what the series' thresholds are multiplied by since."""
+
+    series: str
+    ts: int
+    verdict: str
+    by: str
+    below: float
+    above: float
+
+
 class Part(msgspec.Struct, kw_only=True):
     """A snapshot, or an update of one; oldest first in every list.
 
@@ -53,7 +65,7 @@ class Part(msgspec.Struct, kw_only=True):
     lower edge, median, upper edge of what was forecast for that time `horizon_ms` before; replicas asked
     for; load, ready and paid replicas of the service. `ahead` is the newest forecast at all its horizons,
     like `band`; it replaces the one before. `counts` are messages by topic since the start. An item of the
-    other lists replaces one of the same identity (`id`, `fingerprint`, `command`).
+    other lists replaces one of the same identity (`id`, `fingerprint`, `command`, `series` and `ts`).
     """
 
     target: str | None = None
@@ -65,9 +77,20 @@ class Part(msgspec.Struct, kw_only=True):
     service: list[ServicePoint] = []
     anomalies: list[Anomaly] = []
     alerts: list[Alert] = []
+    incidents: list[Incident] = []
+    feedback: list[Heard] = []
     commands: list[Command] = []
     outcomes: list[Outcome] = []
     releases: list[Release] = []
     dead_letters: list[Letter] = []
     counts: dict[str, int] = {}
     meters: dict[str, float] = {}
+
+
+def heard(told: feedback.Heard) -> Heard:
+    """Feedback that a partition has heard, for the page."""
+    word = told.word
+    return Heard(
+        series=word.series, ts=word.ts, verdict=word.verdict, by=word.by,
+        below=round(told.below, 3), above=round(told.above, 3),
+    )  # fmt: skip

@@ -276,7 +276,7 @@ class Demo:
 
     def _overhear(self, stage: str, outputs: Sequence[Output]) -> None:
         self._moved.set()
-        for topic, _, value in outputs:
+        for topic, _, value, _ in outputs:
             if topic == topics.COMMANDS.name:
                 self._issued.add(decode(value, Command).id)
             elif topic == topics.OUTCOMES.name:

@@ -7,7 +7,7 @@ from streams.ingest.decode import Decoder
 from streams.ingest.fetching import deliver_record_sets
 from streams.ingest.kernels import compile_kernels
 from streams.ingest.limits import Limits
-from streams.ingest.record_set import RecordSet, offsets_of
+from streams.ingest.record_set import RecordSet, offsets_of, timestamps_of
 from streams.ingest.series import SeriesIndex
 
 __all__ = [
@@ -25,4 +25,5 @@ __all__ = [
     "dead_letter",
     "deliver_record_sets",
     "offsets_of",
+    "timestamps_of",
 ]

@@ -67,6 +67,12 @@ class RecordSet(Sequence[RawRecord]):
         return offsets
 
     @property
+    def timestamps(self) -> NDArray[np.int64]:
+        """Each record's timestamp, Unix ms; -1 where it has none."""
+        timestamps: NDArray[np.int64] = self._fields[_TIMESTAMP]
+        return timestamps
+
+    @property
     def values(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where in `data` each value begins and ends; both -1 where there is none."""
         return self._fields[_VALUE], self._fields[_VALUE_END]
@@ -123,6 +129,13 @@ def offsets_of(records: Sequence[Any]) -> NDArray[np.int64]:
     if isinstance(records, RecordSet):
         return records.offsets
     return np.fromiter([record.offset for record in records], np.int64, len(records))
+
+
+def timestamps_of(records: Sequence[Any]) -> NDArray[np.int64]:
+    """Each record's timestamp (Unix ms), of a `RecordSet` or of any other records."""
+    if isinstance(records, RecordSet):
+        return records.timestamps
+    return np.fromiter([record.timestamp for record in records], np.int64, len(records))
 
 
 def is_readable(fetched: bytes) -> bool:

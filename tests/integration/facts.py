@@ -8,16 +8,21 @@ import msgspec
 from schemas import SchemaError, decode
 from streams.planning import TargetState
 from streams.series_rows import Block
+from streams.steering import STEERING
 from tests.integration.harness import KINDS, Setting, records
 from tests.integration.receiver import Receiver
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Messages by their identity, effects in their order by kind, state by block and by target."""
+    """Messages by their identity, effects in their order by kind, state by block and by target.
+
+    Of an incident there is the newest message: how many there are depends on how alerts are batched.
+    """
 
     anomalies: dict[str, Any]
     alerts: dict[tuple[str, str, int], Any]
+    incidents: dict[str, Any]
     commands: dict[str, Any]
     releases: dict[str, Any]
     statuses: dict[str, set[str]]
@@ -36,7 +41,11 @@ async def facts(setting: Setting, receiver: Receiver) -> Facts:
             statuses.setdefault(outcome["command"], set()).add(outcome["status"])
     return Facts(
         anomalies=_once(read["anomalies"], lambda m: m["id"]),
-        alerts=_once(read["alerts"], lambda m: (m["fingerprint"], m["state"], m["changed_at"])),
+        alerts=_once(
+            [message for message in read["alerts"] if "causes" not in message],
+            lambda m: (m["fingerprint"], m["state"], m["changed_at"]),
+        ),
+        incidents={message["fingerprint"]: message for message in read["alerts"] if "causes" in message},
         commands=_once(read["commands"], lambda m: m["id"]),
         releases=_once(read["releases"], lambda m: m["id"]),
         statuses=statuses,
@@ -92,6 +101,7 @@ async def _series(setting: Setting) -> dict[tuple[int, bytes], Any]:
     return {
         place: msgspec.structs.replace(msgspec.msgpack.decode(data, type=Block), offset=0)
         for place, data in (await newest_blocks(setting, "detect")).items()
+        if place[1] not in STEERING
     }
 
 

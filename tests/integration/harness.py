@@ -17,7 +17,17 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import ConsumerRecord
 
-from schemas import Alert, Anomaly, Command, DeadLetter, Forecast, Outcome, ReleaseChange, decode
+from schemas import (
+    Alert,
+    Anomaly,
+    Command,
+    DeadLetter,
+    Forecast,
+    Incident,
+    Outcome,
+    ReleaseChange,
+    decode,
+)
 from streams.config import parse
 from streams.topics import MAX_RECORD_BYTES
 from tests.kafka.broker import Cluster
@@ -29,7 +39,7 @@ T = TypeVar("T")
 
 KINDS: dict[str, Any] = {
     "anomalies": Anomaly,
-    "alerts": Alert,
+    "alerts": Alert | Incident,
     "forecasts": Forecast,
     "commands": Command,
     "outcomes": Outcome,
@@ -117,7 +127,7 @@ class WorkerProcess:
 
     setting: Setting
     log: Path
-    roles: str = "detect,plan,act"
+    roles: str = "detect,alert,plan,act"
     environ: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 

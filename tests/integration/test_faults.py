@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import NewTopic
 
+from schemas import Alert
 from streams.embedded import EmbeddedLedger, free_port
 from tests.actuators.receiver import answer, hang, receiving
 from tests.integration.harness import (
@@ -354,14 +355,14 @@ async def _outcome_of(
                     victim.start()
                 else:
                     await sending
-            await caught_up(scaled, "metrics", "signals", "commands")
+            await caught_up(scaled, "metrics", "changes", "signals", "commands")
             for each in group:
                 await each.stop()
         finally:
             for each in group:
                 each.kill()
         anomalies = await messages(scaled, "anomalies")
-        alerts = await messages(scaled, "alerts")
+        alerts = [told for told in await messages(scaled, "alerts") if isinstance(told, Alert)]
         commands = {command.id: command.action for command in await messages(scaled, "commands")}
         return {
             "anomalies": {(anomaly.series, anomaly.ts, anomaly.score) for anomaly in anomalies},

@@ -19,7 +19,7 @@ from tests.integration.stream import TICK_MS, TOML, Entry, ticks
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 TICKS = 400
-NAMES = ("metrics", "events", "signals", "commands", "outcomes")
+NAMES = ("metrics", "events", "detect-control", "alert-control", "changes", "signals", "commands", "outcomes")
 
 
 @dataclass
@@ -124,6 +124,7 @@ def assert_same(found: Facts, wanted: Facts) -> None:
     assert found.dead_letters == wanted.dead_letters
     assert found.anomalies == wanted.anomalies
     assert found.alerts == wanted.alerts
+    assert found.incidents == wanted.incidents
     assert found.commands == wanted.commands
     assert found.releases == wanted.releases
     assert found.statuses == wanted.statuses

@@ -3,12 +3,14 @@
 from schemas import (
     Alert,
     Anomaly,
+    Cause,
     Command,
     DeadLetter,
     Deployment,
     Evidence,
     Feedback,
     Forecast,
+    Incident,
     KnownEvent,
     MaintenanceWindow,
     Message,
@@ -22,8 +24,10 @@ from schemas import (
     Scale,
     SetTraffic,
     Signal,
+    Silence,
 )
 from schemas.command import Action
+from schemas.control import Control, Tick
 
 SERIES = 'http_requests_per_second{service="checkout"}'
 NOON = 1_700_049_600_000
@@ -76,6 +80,36 @@ EXAMPLES: dict[str, Message] = {
         resolved_at=NOON + 900_000,
         suppressed="flapping",
         runbook="https://example.org/runbook",
+        kind="anomaly",
+        strength=3.5,
+        annotations={"team": "shop"},
+        incident="fedcba9876543210",
+    ),
+    "incident": Incident(
+        fingerprint="fedcba9876543210",
+        state="firing",
+        group={"rack": "r7"},
+        severity="critical",
+        summary="rack r7: 400 series; likeliest cause: it is 0, expected about 1",
+        causes=[
+            Cause(
+                series=SERIES,
+                fingerprint="0123456789abcdef",
+                node="checkout",
+                state="firing",
+                started_at=NOON,
+                strength=3.5,
+                reasons=["upstream of cart", "began first", "strongest: 3.5 times its threshold"],
+            )
+        ],
+        series=400,
+        firing=399,
+        started_at=NOON,
+        changed_at=NOON + 60_000,
+        resolved_at=None,
+        suppressed="maintenance",
+        runbook="https://example.org/runbook",
+        annotations={"team": "shop"},
     ),
     "signal": Signal(
         target="checkout", series=SERIES, role="load", arm="canary", times=[NOON], values=[41.5], source=3
@@ -148,5 +182,19 @@ EXAMPLES: dict[str, Message] = {
         factor=3.0,
         reason="a sale starts at 18:00",
     ),
-    "feedback": Feedback(series=SERIES, ts=NOON, verdict="false-alarm", anomaly="metrics:0:42:9f", by="ana"),
+    "silence": Silence(
+        id="5f2c9a01b7d3",
+        matchers=['service="checkout"', 'rack=~"r[12]"'],
+        starts_at=NOON,
+        ends_at=NOON + 3_600_000,
+        by="ana",
+        reason="database upgrade",
+    ),
+    "feedback": Feedback(
+        series=SERIES, ts=NOON, verdict="false-alarm", anomaly="metrics:0:42:9f", by="ana", side="above"
+    ),
+    "control": Control(
+        partition=1, offset=17, event=Feedback(series=SERIES, ts=NOON, verdict="missed", by="ana")
+    ),
+    "tick": Tick(now=NOON),
 }

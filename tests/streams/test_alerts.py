@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from streams.alerts import AlertBook, Transition, fingerprint
 from streams.config import AlertConfig
+from streams.rules import Rules
 
 MINUTE = 60_000
 
@@ -17,7 +18,7 @@ def _run(
     config: AlertConfig, steps: list[tuple[int, bool, bool]], cuts: tuple[int, ...] = ()
 ) -> list[Transition]:
     """Feed (minute, alarm, outside) of one series, cut into batches before the indices in `cuts`."""
-    book = AlertBook(config)
+    book = AlertBook(Rules(config))
     book.grow(1)
     changes: list[Transition] = []
     edges = [0, *cuts, len(steps)]
@@ -66,7 +67,7 @@ def test_many_firings_within_the_window_are_marked_flapping() -> None:
 
 
 def test_series_do_not_touch_each_other() -> None:
-    book = AlertBook(AlertConfig())
+    book = AlertBook(Rules(AlertConfig()))
     book.grow(3)
     rows = np.array([0, 1, 2, 0, 1, 2], np.int64)
     alarm = np.array([False, True, False, False, False, False])
@@ -95,7 +96,7 @@ def test_firing_and_resolved_alternate(flags: list[tuple[bool, bool]]) -> None:
 
 
 def test_grown_rows_keep_what_is_known() -> None:
-    book = AlertBook(AlertConfig(resolve_after_s=60))
+    book = AlertBook(Rules(AlertConfig(resolve_after_s=60)))
     book.grow(1)
     row, no = np.zeros(1, np.int64), np.zeros(1, np.bool_)
     book.step(row, np.array([0], np.int64), ~no, no)

@@ -99,7 +99,7 @@ def _stream(seed: int = 1, steps: int = 400, series: int = 9) -> list[FakeRecord
 
 
 def _of(outputs: list[Output], topic: str) -> list[bytes]:
-    return [value for name, _, value in outputs if name == topic]
+    return [value for name, _, value, _ in outputs if name == topic]
 
 
 def test_a_burst_becomes_an_anomaly_with_what_an_operator_asks_and_an_alert() -> None:
@@ -112,7 +112,7 @@ def test_a_burst_becomes_an_anomaly_with_what_an_operator_asks_and_an_alert() ->
     assert burst.lower is not None
     assert burst.lower < burst.expected < burst.upper < burst.value
     assert burst.evidence[0].strength >= 1.0
-    alerts = [decode(value, Alert) for value in _of(outputs, "alerts")]
+    alerts = [decode(value, Alert) for value in _of(outputs, "changes")]
     assert ("firing", burst.ts) in [(a.state, a.changed_at) for a in alerts if a.series == burst.series]
 
 
@@ -120,7 +120,7 @@ def test_batches_do_not_matter() -> None:
     stream, whole, parts = _stream(), _partition(), _partition()
     once = whole.process(stream, NOW)
     pieces = [out for i in range(0, len(stream), 37) for out in parts.process(stream[i : i + 37], NOW)]
-    for topic in ("anomalies", "alerts"):
+    for topic in ("anomalies", "changes"):
         assert sorted(_of(pieces, topic)) == sorted(_of(once, topic))
     assert parts.snapshot() == whole.snapshot()
 
@@ -214,7 +214,7 @@ def test_an_open_alert_keeps_its_series_in_memory() -> None:
     partition = _partition(evict_after_ms=60 * MINUTE)
     calm = [sample(i, START + i * MINUTE, 5.0 + i % 3, pod="a") for i in range(300)]
     outputs = partition.process([*calm, sample(300, START + 300 * MINUTE, 900.0, pod="a")], NOW)
-    assert _of(outputs, "alerts")
+    assert _of(outputs, "changes")
     partition.process([sample(301, START + 900 * MINUTE, 1.0, pod="b")], NOW)
     partition.snapshot()
     assert len(partition) == 2

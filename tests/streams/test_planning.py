@@ -68,12 +68,12 @@ def _stored(written: list[tuple[bytes, bytes | None]]) -> dict[bytes, bytes]:
 
 
 def _commands(outputs: list[Output]) -> list[Command]:
-    return [decode(value, Command) for topic, _, value in outputs if topic == "commands"]
+    return [decode(value, Command) for topic, _, value, _ in outputs if topic == "commands"]
 
 
 def test_load_becomes_forecasts_and_scale_commands_with_reasons() -> None:
     outputs = _run(_partition(), _day())
-    forecasts = [decode(value, Forecast) for topic, _, value in outputs if topic == "forecasts"]
+    forecasts = [decode(value, Forecast) for topic, _, value, _ in outputs if topic == "forecasts"]
     commands = _commands(outputs)
     assert len(forecasts) > 300
     assert len(commands) > 10
@@ -161,7 +161,7 @@ def test_a_scale_that_was_not_carried_out_is_asked_for_again(status: Status) -> 
 
 def test_what_cannot_be_read_is_a_dead_letter() -> None:
     outputs = _partition().process([FakeRecord(b"nonsense", 7, topic="events")], START)
-    (letter,) = [decode(value, DeadLetter) for topic, _, value in outputs if topic == "dead-letters"]
+    (letter,) = [decode(value, DeadLetter) for topic, _, value, _ in outputs if topic == "dead-letters"]
     assert (letter.topic, letter.offset) == ("events", 7)
 
 

@@ -1,0 +1,5 @@
+"""Workers of these tests: see tests/integration."""
+
+from tests.integration.conftest import setting, worker
+
+__all__ = ["setting", "worker"]
