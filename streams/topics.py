@@ -55,6 +55,7 @@ TOPICS = (
     DETECT_CONTROL,
     ALERT_CONTROL,
 )
+INTERNAL = (SIGNALS, CHANGES, DETECT_CONTROL, ALERT_CONTROL)
 
 
 async def ensure_topics(kafka: KafkaConfig, settings: Mapping[str, Any]) -> list[str]:

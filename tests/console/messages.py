@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from schemas import Alert, Anomaly, Command, DeadLetter, Evidence, Forecast, Outcome, Scale
+from schemas import Alert, Anomaly, Cause, Command, DeadLetter, Evidence, Forecast, Incident, Outcome, Scale
 from streams.output import Output, output
 
 T0 = 1_700_000_000_000
@@ -43,6 +43,35 @@ def alert(**fields: Any) -> Output:
             "summary": "rps is 91.5, expected about 40",
             "anomaly": "00ff00ff00ff00ff:1",
             "anomalies": 3,
+            "started_at": T0,
+            "changed_at": T0,
+        }
+        | fields
+    )
+    return output("alerts", message.fingerprint, message)
+
+
+def incident(**fields: Any) -> Output:
+    message = Incident(
+        **{
+            "fingerprint": "11ff11ff11ff11ff",
+            "state": "firing",
+            "group": {"rack": "r7"},
+            "severity": "warning",
+            "summary": "rack r7: 2 series; likeliest cause: rps is 91.5, expected about 40",
+            "causes": [
+                Cause(
+                    series='rps{service="checkout"}',
+                    fingerprint="00ff00ff00ff00ff",
+                    node="checkout",
+                    state="firing",
+                    started_at=T0,
+                    strength=2.5,
+                    reasons=["began first"],
+                )
+            ],
+            "series": 2,
+            "firing": 2,
             "started_at": T0,
             "changed_at": T0,
         }
