@@ -55,6 +55,7 @@ class Pipeline:
         """Make what was processed until now durable, without haste."""
         for stage in self.stages:
             await stage.save()
+
     async def tick(self) -> None:
         """Let time pass where nothing comes."""
         for stage in self.stages:

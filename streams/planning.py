@@ -189,8 +189,8 @@ class Target:
 class PlanPartition:
     """The targets of one partition.
 
-    `key` signs the state of River models, where a target names any; `sign` signs commands. Events that concern
-    series and alerts go on to each of the `partitions` where these may be.
+    `key` signs the state of River models, where a target names any; `sign` signs commands. Events that
+    concern series and alerts go on to each of the `partitions` where these may be.
     """
 
     def __init__(

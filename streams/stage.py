@@ -231,10 +231,11 @@ class Stage:
             transport = cast(Transport, self._app.transport)
             durable = snapshot.durable
             for tp, end in snapshot.done.items():
-                # Controls are durable with their place.
-                until = end if durable is None or tp.topic == self._control else min(end, durable + 1)
-                transport.acknowledge(tp, until)
-                if until == end and held.done.get(tp) == end:
+                if durable is not None and tp.topic != self._control:  # controls are durable with their place
+                    transport.acknowledge(tp, min(end, durable + 1))
+                    continue
+                transport.acknowledge(tp, end)
+                if held.done.get(tp) == end:
                     del held.done[tp]
         size = sum(len(block or b"") for _, block in snapshot.entries)
         self._saved(self.name, time() - began, len(snapshot.entries), size)

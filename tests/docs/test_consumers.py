@@ -25,6 +25,7 @@ from tests.serve.messages import T0, command
 
 PAGE = (Path(__file__).parents[2] / "docs" / "consumers.md").read_text()
 PARTITIONS = 8
+INTERNAL = ("signal", "control", "tick")
 
 
 def _module(file: str) -> Any:
@@ -39,7 +40,7 @@ def _partition(key: bytes) -> int:
     return int((murmur2(key) & 0x7FFFFFFF) % PARTITIONS)
 
 
-@pytest.mark.parametrize("name", [name for name in EXAMPLES if name != "signal"])
+@pytest.mark.parametrize("name", [name for name in EXAMPLES if name not in INTERNAL])
 def test_examples_fit_the_published_schemas(name: str) -> None:
     title = next(each for each, kind in MESSAGES.items() if kind is type(EXAMPLES[name]))
     validator = jsonschema.Draft202012Validator(json_schema(title))
