@@ -3,6 +3,7 @@
 from schemas.alert import Alert
 from schemas.anomaly import Anomaly, Evidence
 from schemas.command import Action, Command, Place, Promote, Rollback, Scale, SetTraffic
+from schemas.cost import Cost, FleetCost
 from schemas.dead_letter import DeadLetter
 from schemas.event import (
     Deployment,
@@ -27,11 +28,13 @@ __all__ = [
     "Anomaly",
     "Cause",
     "Command",
+    "Cost",
     "DeadLetter",
     "Deployment",
     "Event",
     "Evidence",
     "Feedback",
+    "FleetCost",
     "Forecast",
     "Incident",
     "KnownEvent",

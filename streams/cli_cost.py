@@ -15,6 +15,34 @@ UsageFile = Annotated[
 ]
 
 
+@cost.command("cost")
+def show_cost(
+    trace: Annotated[Path | None, typer.Option(help="CSV of time and load, in place of the topics")] = None,
+    decisions: Annotated[Path | None, typer.Option(help="with --trace: CSV of ts,replicas")] = None,
+    target: Annotated[str | None, typer.Option(help="with --trace: the target whose prices count")] = None,
+    capacity: Annotated[float | None, typer.Option(help="with --trace: load one replica serves")] = None,
+    startup: Annotated[float | None, typer.Option(min=0, help="with --trace: start-up time, s")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="write the reports here")] = None,
+    config: OptionalConfig = None,
+) -> None:
+    """Spend, the month's end, and what was saved against the HPA's rule and a static fleet."""
+    import msgspec  # noqa: PLC0415
+
+    from streams.cost_report import from_files, from_topic, in_words  # noqa: PLC0415
+
+    settings = configured(config)
+    if trace is not None:
+        reports = from_files(settings, trace, decisions, target, capacity=capacity, startup_s=startup)
+    else:
+        from streams.access import client_settings  # noqa: PLC0415
+
+        kafka = settings.kafka
+        reports = run_async(from_topic(f"{kafka.prefix}costs", client_settings(kafka, os.environ)))
+    if json_file is not None:
+        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(reports), indent=2) + b"\n")
+    print(in_words(reports))
+
+
 @cost.command()
 def rightsize(
     file: UsageFile = None,

@@ -8,6 +8,7 @@ from schemas import (
     Alert,
     Anomaly,
     Command,
+    Cost,
     DeadLetter,
     Deployment,
     Feedback,
@@ -40,6 +41,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "command": Command,
     "outcome": Outcome,
     "release-change": ReleaseChange,
+    "cost": Cost,
     "deadletter": DeadLetter,
 }
 
@@ -57,6 +59,7 @@ TOPICS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "commands": (("command",), "the target", "send"),
     "outcomes": (("outcome",), "the target", "send"),
     "releases": (("release-change",), "the target", "send"),
+    "costs": (("cost",), "the target", "send"),
     "dead-letters": (("deadletter",), "the topic that the record came from", "send"),
 }
 

@@ -22,6 +22,7 @@ from schemas import (
     Silence,
     decode,
 )
+from streams.accounting import AccountState, account, priced
 from streams.config import TargetConfig
 from streams.fan_out import passed_on
 from streams.ingest import dead_letter
@@ -55,6 +56,7 @@ class TargetState(msgspec.Struct, kw_only=True):
     order: EventOrder
     last_time: dict[str, int] = {}  # series: newest sample used, so that a replayed signal is recognised
     asked: str | None = None  # id of the last scale command
+    account: AccountState = msgspec.field(default_factory=AccountState)
     staffing: Staffing = msgspec.field(default_factory=Staffing)
     releases: ReleaseState | None = None
 
@@ -74,7 +76,7 @@ class Target:
         )
         self._heard: dict[str, int] = {}  # series: when it was last read, Unix ms
         self._ttl_ms = int(config.command_ttl_s * 1000)
-        self._loads = TargetLoads(config, self.state.loads, key)
+        self._loads = TargetLoads(priced(config), self.state.loads, key)
         self._metrics = {role: metric for metric, role in scaling_metrics(config).items()}
         self._startup_ms = int(config.scale.startup_s * 1000) if config.scale is not None else 0
         self._releases: Releases | None = None
@@ -141,10 +143,30 @@ class Target:
         # While catching up, a command that nobody would execute any more is not issued; nor is the platform
         # taken to have what it was not asked for.
         fresh = ts + self._ttl_ms > now_ms
-        wanted = decision is not None and (decision.changed or self.state.loads.replicas is None)
-        if decision is not None and wanted and fresh:
+        if decision is None:
+            return outputs
+        if (
+            fresh
+            and self.config.mode != "cluster"
+            and (decision.changed or self.state.loads.replicas is None)
+        ):
             outputs += self._scale_command(ts, decision)
-        return outputs
+        return outputs + (self._accounted(made, decision) if made.role == LOAD else [])
+
+    def _accounted(self, made: Made, decision: Decision) -> list[Output]:
+        """What the sample does to the target's account; nothing while it is not known what is running."""
+        actual, capacity = self.state.loads.replicas, self._loads.capacity
+        if actual is None or capacity is None:
+            return []
+        return account(
+            self.config,
+            self.state.account,
+            ts=made.ts,
+            load=made.load,
+            capacity=capacity,
+            actual=actual,
+            decided=decision.replicas,
+        )
 
     def _scale_command(self, ts: int, decision: Decision) -> list[Output]:
         action, told = Scale(replicas=decision.replicas, previous=decision.previous), list[Output]()
@@ -158,9 +180,10 @@ class Target:
             id=f"{name}:scale:{ts}", target=name, sequence=ts, action=action,
             reasons=[*decision.reasons, *unsure], issued_at=ts, expires_at=ts + self._ttl_ms,
         )  # fmt: skip
-        self.state.asked = command.id
-        self.state.loads.replicas = decision.replicas
-        self.state.staffing.ask(ts, decision.replicas, self._startup_ms)
+        if self.config.mode == "act":
+            self.state.asked = command.id
+            self.state.loads.replicas = decision.replicas
+            self.state.staffing.ask(ts, decision.replicas, self._startup_ms)
         return [*told, output("commands", name, command)]
 
     # -- releases and outcomes -------------------------------------------------------------------

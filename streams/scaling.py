@@ -132,9 +132,11 @@ class TargetScaler:
         replicas: int | None = None,
         backlog: float = 0.0,
         saturation: float | None = None,
+        own: int | None = None,
     ) -> tuple[TargetForecast | None, Decision | None]:
         """Learn the load at `ts_ms` (Unix ms) and decide; `replicas` is the desired count, None if unknown;
-        `backlog` what waits in a consumer's queue; `saturation` how busy a replica is on average.
+        `backlog` what waits in a consumer's queue; `saturation` how busy a replica is on average. Where
+        decisions are not carried out, `own` is the count decided last, which the next one starts from.
 
         A time at or before the last one gives (None, None). A load that is not a number is a missing
         sample: nothing is learnt, and the planner keeps to what it knows.
@@ -152,7 +154,8 @@ class TargetScaler:
             self._policy = self.config.policy(self.capacity)
         known = math.isfinite(load)
         forecast = self._forecast(ts_ms) if known else None
-        observation = Observation(ts=ts_ms, load=load, replicas=replicas, backlog=backlog)
+        before = replicas if own is None else own
+        observation = Observation(ts=ts_ms, load=load, replicas=before, backlog=backlog)
         decision, state = self._plan(self._policy, self._memory.state, observation, forecast)
         self._remember(state=state)
         return self._published(ts_ms, load) if known else None, decision

@@ -11,6 +11,7 @@ from schemas import (
     Alert,
     Anomaly,
     Command,
+    Cost,
     DeadLetter,
     Deployment,
     Feedback,
@@ -40,6 +41,7 @@ MESSAGES = (
     Alert
     | Anomaly
     | Command
+    | Cost
     | DeadLetter
     | Deployment
     | Feedback
@@ -168,6 +170,12 @@ def _outcome(outcome: Outcome) -> str:
     return f"{_clock(outcome.at)}  {outcome.status}  {outcome.target}: {outcome.kind}, {outcome.detail}"
 
 
+def _cost(cost: Cost) -> str:
+    spent = ", ".join(f"{name} {_number(fleet.spend)}" for name, fleet in cost.fleets.items())
+    told = f"{_clock(cost.ts)}  cost  {cost.target} in {cost.month}: {spent}"
+    return f"{told}; {_number(cost.expected)} expected at the end"
+
+
 def _dead_letter(letter: DeadLetter) -> str:
     place = f"{letter.topic}[{letter.partition}] offset {letter.offset}"
     return f"{_clock(letter.at)}  refused  {place}: {letter.reason}"
@@ -238,6 +246,7 @@ _TOLD: dict[type, Callable[[Any], str]] = {
     Anomaly: _anomaly,
     Command: _command,
     Control: _control,
+    Cost: _cost,
     DeadLetter: _dead_letter,
     Deployment: _deployment,
     Feedback: _feedback,

@@ -26,6 +26,7 @@ class LoadsState(msgspec.Struct, kw_only=True):
     decisions: dict[str, Decision] = {}
     newest: dict[str, dict[str, tuple[int, float]]] = {}
     replicas: int | None = None  # desired on the platform, as far as known
+    own: int | None = None  # decided last, where decisions are not carried out
 
 
 class Made(NamedTuple):
@@ -44,6 +45,7 @@ class TargetLoads:
     def __init__(self, config: TargetConfig, state: LoadsState, key: bytes | None = None) -> None:
         self.state = state
         self._key = key
+        self._apart = config.mode != "act"
         self._scalers = {}
         for role, scale in config.scales().items():
             state.sums.setdefault(role, LoadSum(interval_ms=int(config.interval_s * 1000)))
@@ -86,9 +88,11 @@ class TargetLoads:
             # The backlog is that of what the target is named to work off: its first load.
             backlog=sum(backlog) if role == LOAD else 0.0,
             saturation=sum(busy) / len(busy) if busy else None,
+            own=self.state.own,
         )
         if decision is not None:
             decision = self._largest(role, decision)
+            self.state.own = decision.replicas if self._apart else None
         return Made(tick.ts, role, tick.load, forecast if role == LOAD else None, decision)
 
     def _largest(self, role: str, decision: Decision) -> Decision:

@@ -33,6 +33,7 @@ FORECASTS = TopicSpec("forecasts")
 COMMANDS = TopicSpec("commands")
 OUTCOMES = TopicSpec("outcomes")
 RELEASES = TopicSpec("releases")  # the audit: what was done to which release, by whom, why
+COSTS = TopicSpec("costs", "compact")
 DEAD_LETTERS = TopicSpec("dead-letters")
 # Internal ones:
 SIGNALS = TopicSpec("signals")  # from the partitions of metrics to those of the targets
@@ -49,6 +50,7 @@ TOPICS = (
     COMMANDS,
     OUTCOMES,
     RELEASES,
+    COSTS,
     DEAD_LETTERS,
     SIGNALS,
     CHANGES,

@@ -9,7 +9,7 @@ from typing import Any, cast
 from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
-from actuators import Actuator, LedgerUnavailable, RedisLedger, make_actuator
+from actuators import Actuator, DryRun, LedgerUnavailable, RedisLedger, make_actuator
 from streams import app as pipeline_app
 from streams.access import client_settings, faust_credentials
 from streams.alerting import AlertPartition
@@ -129,7 +129,10 @@ class Worker:
             for name, each in self.config.actuators.items()
         }
         made.setdefault(BUILT_IN_ACTUATOR, make_actuator(BUILT_IN_ACTUATOR, {}, env=self._environ))
-        return {target.name: made[target.actuator] for target in self.config.targets}
+        return {
+            target.name: DryRun(made[target.actuator]) if target.mode == "shadow" else made[target.actuator]
+            for target in self.config.targets
+        }
 
     def _observe(self, stage: str, outputs: Sequence[Output]) -> None:
         self.telemetry.outputs(stage, outputs)

@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from planners.cost import Prices
 from planners.releases import CanaryPlan, HistoryConfig, JudgeConfig
+from schemas.cost import Mode
 from streams.config.alerts import AlertConfig
 from streams.config.receive import ReceiveConfig
 from streams.config.section import EMPTY, Count, Positive, Section
@@ -160,6 +162,14 @@ class TargetConfig(Section, frozen=True, kw_only=True):
     )
     min_serving: Annotated[int, _key("the hands never take it below so many replicas", ge=0)] = 0
     scale: Annotated[ScaleConfig | None, _key("how it is scaled; absent: never")] = None
+    mode: Annotated[
+        Mode,
+        _key("act; shadow: commands end as dry-run and are scored; cluster: `tidegate optimise` decides"),
+    ] = "act"
+    prices: Annotated[Prices | None, _key("what a replica costs; absent: scale.price, all on demand")] = None
+    budget_per_month: Annotated[
+        float | None, _key("most that the replicas may cost in a calendar month (UTC); alerts before")
+    ] = None
     release: Annotated[
         JudgeConfig | None, _key("how its releases are judged, `metrics` by metric name; absent: never")
     ] = None

@@ -75,6 +75,11 @@ def _cross_check(config: Config) -> typing.Iterator[str]:
         metrics = [metric for metric in used if metric] + [load.metric for load in target.loads.values()]
         for metric in sorted({metric for metric in metrics if metrics.count(metric) > 1}):
             yield f"targets.{target.name}: metric `{metric}` is named twice; each has one role"
+        if target.mode != "act" and target.replicas is None:
+            yield (
+                f"targets.{target.name}.replicas: is needed in mode {target.mode}; "
+                "name the metric that tells what the platform runs"
+            )
 
 
 def _alerts(alerts: AlertConfig) -> typing.Iterator[str]:

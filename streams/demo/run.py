@@ -18,6 +18,7 @@ from schemas import (
     Alert,
     Anomaly,
     Command,
+    Cost,
     DeadLetter,
     Deployment,
     Forecast,
@@ -332,5 +333,6 @@ _KINDS: dict[str, Any] = {
     topics.COMMANDS.name: Command,
     topics.OUTCOMES.name: Outcome,
     topics.RELEASES.name: ReleaseChange,
+    topics.COSTS.name: Cost,
     topics.DEAD_LETTERS.name: DeadLetter,
 }

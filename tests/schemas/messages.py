@@ -5,10 +5,12 @@ from schemas import (
     Anomaly,
     Cause,
     Command,
+    Cost,
     DeadLetter,
     Deployment,
     Evidence,
     Feedback,
+    FleetCost,
     Forecast,
     Incident,
     KnownEvent,
@@ -45,6 +47,13 @@ def _command(action: Action) -> Command:
         key_id="2026-01",
         signature="c2lnbmF0dXJl",
     )
+
+
+def _fleet(replica_hours: float, price: float, breaches: int) -> FleetCost:
+    return FleetCost(
+        replica_hours=replica_hours, spend=replica_hours * price, carbon_kg=1.5, carbon_cost=0.12,
+        breach_minutes=3.0 * breaches, incidents=breaches,
+    )  # fmt: skip
 
 
 EXAMPLES: dict[str, Message] = {
@@ -197,4 +206,18 @@ EXAMPLES: dict[str, Message] = {
         partition=1, offset=17, event=Feedback(series=SERIES, ts=NOON, verdict="missed", by="ana")
     ),
     "tick": Tick(now=NOON),
+    "cost": Cost(
+        target="checkout",
+        month="2026-03",
+        mode="shadow",
+        since=NOON - 3_600_000,
+        ts=NOON,
+        fleets={
+            "actual": _fleet(12.0, 2.0, breaches=0),
+            "hpa": _fleet(10.0, 2.0, breaches=1),
+        },
+        expected=17_500.0,
+        upper=18_200.5,
+        budget=18_000.0,
+    ),
 }
