@@ -6,7 +6,7 @@ from detectors.columnar import ColumnarBank
 from detectors.tidegate.kernel import update
 from detectors.tidegate.layout import EVIDENCE, LAYOUT
 
-VERSION = 1
+VERSION = 2
 
 
 def tidegate_bank(*, alarms_per_series_day: float) -> ColumnarBank:

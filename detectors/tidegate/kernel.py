@@ -22,11 +22,16 @@ DAY_MS = 86_400_000
 AHEAD = 4  # samples whose state is fetched early
 Row = Any  # a record of LAYOUT, by reference
 
-# Deviations: from the slow level, from the last sample, from the level of the hour of day.
-SLOW_RATE = 0.02
+# Deviations: from the slow level, from the last sample, from the level of the hour of day, and the
+# logarithm of the ratio to the slow level, both above the lowest value seen.
+DEVIATIONS = 4
+SLOW_RATE = 0.03
 SIZE_RATE = 0.01
-SIZE_FLOOR = 0.02  # of the range seen: what is smaller never matters
-JUMP_WEIGHT = 0.8
+SIZE_FLOOR = 0.007  # of the range seen: what is smaller never matters
+JUMP_WEIGHT = 0.55
+RATIO_WEIGHT = 0.9
+RATIO_SIZE_FLOOR = 0.1
+RATIO_OFFSET = 0.25  # sizes of the level's deviation added to both sides, so that small values do not matter
 CLIP = 3.0  # sizes learn at most this multiple of themselves ...
 CLIP_DOUBLES = 8.0  # ... doubled with every so many alarms in a row: a level shift becomes the new normal
 HOUR_RATE = 0.1  # per hour's worth of samples
@@ -37,14 +42,20 @@ TAIL_START, TAIL_MEAN, TAIL_SHARE, TAIL_SEEN = 2.6, 0.7, 0.1, 20.0
 TAIL_RATIO = 10.0
 TAIL_SAMPLES = 20.0
 START_STEP = 0.2
-MEAN_RATE = 0.02
-LONGEST_EXCESS = 7.0
-SHAPE_SEEN, LOWEST_SHAPE, HIGHEST_SHAPE = 20.0, -0.2, 0.3
+MEAN_RATE = 0.025
+LONGEST_EXCESS = 25.0
+SHAPE_SEEN, LOWEST_SHAPE, HIGHEST_SHAPE = 8.0, -0.2, 0.3
 EPISODE = 10.0  # samples that belong to one alarm
-MUCH = 5.0  # times the asked rate: more alarms than that are what this series is like
+LONE = 0.3  # of an alarm's distance that the next sample keeps: less, and the alarm was a lone one
 REPEAT_WEIGHT = 0.05  # of a sample within an episode, which says little of ordinary times
-RATE_CORRECTION = 0.8  # measured: without it normal series alarm 1.6 times as often as asked
-LARGEST_SHARE = 0.05
+LASTING_WEIGHT = 0.1  # of an alarm that lasts, likewise
+MUCH, MUCH_LONE = 6.0, 2.5  # times the asked rate: more alarms than that are what this series is like
+RATE_CORRECTION = 0.8  # measured: without it normal series alarm 1.3 times as often as asked
+LARGEST_SHARE = 0.1
+FIRST_CORRECTION, LOWEST_CORRECTION, HIGHEST_CORRECTION = 0.3, -1.0, 3.0
+CORRECTION_GAIN = 0.8  # per alarm, and per asked alarm that did not come
+FAR_WEIGHT = 4.0  # how little an alarm counts that is far beyond the threshold
+SOME_LONE = 2.0  # times the asked rate: so many lone alarms count in full
 
 # Records: margins beyond everything seen, in mean absolute deviations.
 RECORD_RATE = 0.005
@@ -72,8 +83,8 @@ DEVIATION_SCORE = 0.45  # the most that a deviation without record scores
 def update(table: Table, batch: Batch, settings: F64, out: Columns) -> None:
     """Score and learn a batch; `settings[0]` is the asked alarms per series and day."""
     feature = np.zeros(6)
-    residual = np.zeros(3)
-    statistic = np.zeros(3)
+    residual = np.zeros(DEVIATIONS)
+    statistic = np.zeros(DEVIATIONS)
     count = len(batch.rows)
     for i in range(count):
         if i + AHEAD < count:
@@ -87,9 +98,11 @@ def update(table: Table, batch: Batch, settings: F64, out: Columns) -> None:
         hour_of_week = (batch.times[i] // HOUR_MS) % HOURS_OF_WEEK
         span = np.float64(s.high[0]) - s.low[0]
         _residuals(s, value, hour, hour_of_week, residual, feature)
+        residual[3] = _ratio(s, value, span)
         strongest = _statistics(s, residual, span, statistic)
         share = min(LARGEST_SHARE, RATE_CORRECTION * settings[0] * s.cadence / DAY_MS)
-        threshold = s.tail_start + _reach(s, max(s.tail_share / max(share, 1e-12), 1.0))
+        ratio = s.tail_share / max(share, 1e-12) * math.exp(s.correction)
+        threshold = s.tail_start + _reach(s, max(ratio, 1.0))
         s.recent[s.count % RECENT] = value
         _quantise(s, span)
         record = _rest(s, _surprise(s, i, feature, out))
@@ -100,12 +113,15 @@ def update(table: Table, batch: Batch, settings: F64, out: Columns) -> None:
             alarm = strongest >= threshold
             out.learning[i] = False
             out.alarm[i] = alarm
-            for c in range(3):
+            for c in range(DEVIATIONS):
                 out.evidence[i, c] = statistic[c] / threshold
             ordinary = DEVIATION_SCORE * strongest / (strongest + threshold)
             out.score[i] = max(record / (record + NOTABLE), ordinary)
             _band(s, i, out, hour, threshold, span)
-            _calibrate(s, strongest, threshold, alarm, share)
+            _judge_last_alarm(s, value, threshold)
+            if alarm and s.since_alarm >= EPISODE:
+                _hold(s, value, residual, statistic)
+            _calibrate(s, strongest, alarm, share)
         s.streak = min(s.streak + 1.0, 80.0) if alarm else _cool(s.streak)
 
         _learn_deviations(s, residual, span, hour)
@@ -122,7 +138,8 @@ def _advance(s: Row, time: int, value: float) -> None:
     if s.count == 0:
         s.origin = value
         s.tail_start, s.tail_mean, s.tail_share, s.tail_seen = TAIL_START, TAIL_MEAN, TAIL_SHARE, TAIL_SEEN
-        s.tail_square = 2.0 * TAIL_MEAN * TAIL_MEAN
+        s.tail_spread, s.tail_last = 0.5 * TAIL_MEAN, TAIL_MEAN
+        s.correction = FIRST_CORRECTION
         s.since_alarm = EPISODE + 1.0
     elif time > s.last_time:
         gap = np.float64(time - s.last_time)
@@ -159,8 +176,24 @@ def _statistics(s: Row, residual: F64, span: float, statistic: F64) -> float:
             statistic[c] = (JUMP_WEIGHT if c == 1 else 1.0) * abs(residual[c]) / size
         else:
             statistic[c] = FIRST_SURPRISE if residual[c] != 0.0 else 0.0
-    largest: float = max(statistic[0], statistic[1], statistic[2])
+    statistic[3] = RATIO_WEIGHT * abs(residual[3]) / max(np.float64(s.deviation[3]), RATIO_SIZE_FLOOR)
+    largest: float = max(statistic[0], statistic[1], statistic[2], statistic[3])
     return largest
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _ratio(s: Row, value: float, span: float) -> float:
+    """Logarithm of the value's ratio to the slow level, both above the lowest value seen."""
+    if span <= 0.0:
+        return 0.0
+    offset = _ratio_offset(s, span)
+    above = max(value - s.low[0], 0.0) + offset
+    return math.log(above / (max(np.float64(s.slow) - s.low[0], 0.0) + offset))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _ratio_offset(s: Row, span: float) -> float:
+    return RATIO_OFFSET * max(np.float64(s.deviation[0]), 1e-9 * span)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -170,12 +203,12 @@ def _surprise(s: Row, i: int, feature: F64, out: Columns) -> float:
     warm = s.count >= WARM
     for c in range(6):
         strength = RECORD_WEIGHTS[c] * _margin(s, c, feature[c]) if warm else 0.0
-        out.evidence[i, 3 + c] = strength / (strength + NOTABLE)
+        out.evidence[i, DEVIATIONS + c] = strength / (strength + NOTABLE)
         largest = max(largest, strength)
     for c in range(2):
         strength = _novelty(s, c) if s.count >= FIRST_PATTERN else 0.0
         strength = strength if warm else 0.0
-        out.evidence[i, 9 + c] = strength / (strength + NOTABLE)
+        out.evidence[i, DEVIATIONS + 6 + c] = strength / (strength + NOTABLE)
         largest = max(largest, strength)
     return largest
 
@@ -299,36 +332,87 @@ def _rest(s: Row, strength: float) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _calibrate(s: Row, statistic: float, threshold: float, alarm: bool, share: float) -> None:
-    """Move the tail of the statistic (peaks over threshold, Pickands 1975).
+def _hold(s: Row, value: float, residual: F64, statistic: F64) -> None:
+    """Keep what an alarm that begins an episode was, until the next sample."""
+    s.since_alarm = -1.0
+    s.alarm_excess += 1.0
+    for c in range(DEVIATIONS):
+        if statistic[c] > s.held:
+            s.held = statistic[c]
+            s.held_residual = residual[c] if c < 3 else residual[0]
+    s.held_level = value - s.held_residual
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _judge_last_alarm(s: Row, value: float, threshold: float) -> None:
+    """Learn the alarm before this sample, by what has become of it.
+
+    A lone value far out is what heavy tails give; one that lasts is an event, and says little of ordinary
+    times. So lone alarms count: towards the correction of the asked rate, and towards the tail.
+    Unless alarms are so many that they are what this series is like, those far beyond the threshold count
+    less, or an outage would raise it for long.
+    """
+    if s.held <= 0.0:
+        return
+    lasting = (value - s.held_level) / s.held_residual > LONE
+    ordinary = LASTING_WEIGHT
+    if not lasting:
+        ordinary = 1.0 / (1.0 + FAR_WEIGHT * max(s.held / threshold - 1.0, 0.0))
+    s.lone_excess += LASTING_WEIGHT if lasting else 1.0
+    crowd = max(1.0, s.alarm_excess / MUCH, s.lone_excess / MUCH_LONE) ** 2
+    counted = ordinary * max(min(1.0, (s.lone_excess / SOME_LONE) ** 2), crowd - 1.0)
+    corrected = s.correction + CORRECTION_GAIN * min(1.0, counted)
+    if s.correction < 0.0:  # too few alarms so far: any kind is one
+        corrected = max(corrected, min(0.0, s.correction + CORRECTION_GAIN))
+    s.correction = min(HIGHEST_CORRECTION, corrected)
+    weight = REPEAT_WEIGHT
+    if not lasting:
+        weight = 1.0 / (1.0 + max(s.held - threshold, 0.0) / s.tail_mean)
+    _learn_tail(s, s.held, min(1.0, max(REPEAT_WEIGHT, weight * crowd)), LONGEST_EXCESS * crowd)
+    s.held = 0.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _calibrate(s: Row, statistic: float, alarm: bool, share: float) -> None:
+    """Move the tail of the statistic (peaks over threshold, Pickands 1975) and the correction.
 
     Its start follows a quantile by stochastic approximation (Robbins and Monro 1951), whose share
-    falls as samples come in, until it is ten times the asked one. Alarms far beyond the threshold count
-    little, unless they are so many that they are what the series is like.
+    falls as samples come in, until it is ten times the asked one. The correction is an integral control of
+    the alarms given against those asked for (as in adaptive conformal inference, Gibbs and Candes 2021).
     """
     wanted = max(TAIL_RATIO * share, min(TAIL_SHARE, TAIL_SAMPLES / (s.count + 1.0)))
     if wanted < s.tail_share:
-        s.tail_start += s.tail_mean * math.log(s.tail_share / wanted)
+        move = _reach(s, s.tail_share / wanted)
+        shape = _shape(s)
+        growth = 1.0 + max(shape, 0.0) / (1.0 - shape) * move / s.tail_mean
+        s.tail_start += move
+        s.tail_mean *= growth
+        s.tail_spread *= growth
     s.tail_share = wanted
-    weight = 1.0
     s.since_alarm += 1.0
-    s.alarm_excess *= 1.0 - min(0.5, share / RATE_CORRECTION)
-    if alarm:  # far beyond the threshold, or within an episode: not what ordinary times are like
-        weight = REPEAT_WEIGHT
-        if s.since_alarm > EPISODE:
-            s.alarm_excess += 1.0
-            weight = max(REPEAT_WEIGHT, 1.0 / (1.0 + (statistic - threshold) / s.tail_mean))
-            weight = min(1.0, weight * max(1.0, s.alarm_excess / MUCH) ** 2)
-            s.since_alarm = 0.0
+    s.alarm_excess *= 1.0 - min(0.5, share)
+    s.lone_excess *= 1.0 - min(0.5, share)
+    s.correction = max(LOWEST_CORRECTION, s.correction - CORRECTION_GAIN * share)
+    if not alarm:
+        _learn_tail(s, statistic, 1.0, LONGEST_EXCESS)
+    elif s.held == 0.0:
+        _learn_tail(s, statistic, REPEAT_WEIGHT, LONGEST_EXCESS)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _learn_tail(s: Row, statistic: float, weight: float, longest: float) -> None:
+    """Move the tail by one statistic; its excess counts as at most `longest` mean excesses."""
+    wanted = np.float64(s.tail_share)
     step = max(START_STEP, 1.0 / ((s.count - WARM + TAIL_SEEN + 1.0) * wanted)) * s.tail_mean
     excess = statistic - s.tail_start
     if excess > 0.0:
         s.tail_start += weight * step * (1.0 - wanted)
         s.tail_seen += weight
-        excess = min(excess, LONGEST_EXCESS * s.tail_mean)
+        excess = min(excess, longest * s.tail_mean)
         rate = weight * max(MEAN_RATE, 1.0 / s.tail_seen)
         s.tail_mean += rate * (excess - s.tail_mean)
-        s.tail_square += rate * (excess * excess - s.tail_square)
+        s.tail_spread += rate * (0.5 * abs(excess - s.tail_last) - s.tail_spread)
+        s.tail_last = excess
     else:
         s.tail_start -= step * wanted
     s.tail_start = max(s.tail_start, 0.5)
@@ -336,17 +420,17 @@ def _calibrate(s: Row, statistic: float, threshold: float, alarm: bool, share: f
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _reach(s: Row, ratio: float) -> float:
-    """How far beyond the tail's start a share 1 / ratio of its excesses lies.
+def _shape(s: Row) -> float:
+    """Shape of the generalised Pareto tail by L-moments (Hosking 1990), drawn to 0 while few are seen."""
+    seen = s.tail_seen - TAIL_SEEN
+    shape = 2.0 - s.tail_mean / max(np.float64(s.tail_spread), 0.01)
+    return max(LOWEST_SHAPE, min(HIGHEST_SHAPE, float(shape * seen / (seen + SHAPE_SEEN))))
 
-    Generalised Pareto, its shape by moments (Hosking and Wallis 1987), drawn to 0 while few are seen.
-    """
-    square = np.float64(s.tail_mean) * s.tail_mean
-    variance = s.tail_square - square
-    shape = 0.0
-    if variance > 0.0:
-        shape = 0.5 * (1.0 - square / variance) * s.tail_seen / (s.tail_seen + SHAPE_SEEN)
-        shape = max(LOWEST_SHAPE, min(HIGHEST_SHAPE, shape))
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _reach(s: Row, ratio: float) -> float:
+    """How far beyond the tail's start a share 1 / ratio of its excesses lies."""
+    shape = _shape(s)
     if abs(shape) < 1e-3:
         return float(s.tail_mean * math.log(ratio))
     return float(s.tail_mean * (1.0 - shape) * (ratio**shape - 1.0) / shape)
@@ -371,6 +455,10 @@ def _learn_deviations(s: Row, residual: F64, span: float, hour: int) -> None:
         if s.count > 10 and size > 0.0:
             seen = min(seen, clip * size)
         s.deviation[c] += max(hurry, SIZE_RATE) * (seen - s.deviation[c])
+    seen = abs(residual[3])
+    if s.count > 10:
+        seen = min(seen, clip * max(np.float64(s.deviation[3]), RATIO_SIZE_FLOOR))
+    s.deviation[3] += max(hurry, SIZE_RATE) * (seen - s.deviation[3])
     move = residual[0]
     if s.count > 10 and s.deviation[0] > 0.0:
         move = max(-clip * s.deviation[0], min(clip * s.deviation[0], move))
@@ -409,6 +497,13 @@ def _band(s: Row, i: int, out: Columns, hour: int, threshold: float, span: float
         if s.deviation[c] < best:
             best = s.deviation[c]
             expected = level
+    if span > 0.0:
+        offset = _ratio_offset(s, span)
+        level = max(np.float64(s.slow) - s.low[0], 0.0) + offset
+        reach = threshold * max(np.float64(s.deviation[3]), RATIO_SIZE_FLOOR) / RATIO_WEIGHT
+        upper = min(upper, s.low[0] - offset + level * math.exp(min(reach, 300.0)))
+        if level * math.exp(-reach) > offset:  # else no value is low enough
+            lower = max(lower, s.low[0] - offset + level * math.exp(-reach))
     if lower > upper:  # the levels disagree, any value is an alarm: show the middle
         lower = upper = 0.5 * (lower + upper)
     out.expected[i] = s.origin + max(lower, min(upper, expected))

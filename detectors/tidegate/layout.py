@@ -2,7 +2,7 @@
 
 import numpy as np
 
-DEVIATIONS = ("level", "jump", "season")
+DEVIATIONS = ("level", "jump", "season", "ratio")
 RECORDS = (
     "record-level",
     "record-residual",
@@ -32,19 +32,27 @@ LAYOUT = np.dtype(
         ("slow", "f4"),  # level, by a slow average
         ("drift", "f4"),  # mean of about the last dozen samples
         ("variability", "f4"),  # mean absolute difference of about the last 48 samples
-        # calibration: the deviation statistic's tail, see `_threshold`
+        # calibration: the deviation statistic's tail, see `_calibrate` in the kernel
         ("tail_share", "f4"),  # share of samples above tail_start
         ("tail_start", "f4"),
         ("tail_mean", "f4"),  # mean excess over tail_start
-        ("tail_square", "f4"),  # mean squared excess
+        ("tail_spread", "f4"),  # half the mean difference of two excesses in a row (second L-moment)
+        ("tail_last", "f4"),  # the newest excess
         ("tail_seen", "f4"),  # excesses learnt
-        ("alarm_excess", "f4"),  # alarms of about the last interval of one asked alarm, as a multiple of it
+        ("correction", "f4"),  # log of what the asked rate is divided by, from the alarms given
+        # the alarm whose nature the next sample tells
+        ("held", "f4"),  # its statistic, 0 where there is none
+        ("held_level", "f4"),  # what was expected
+        ("held_residual", "f4"),  # how far it was from that
+        # alarms of about the last interval of one asked alarm, as a multiple of it
+        ("alarm_excess", "f4"),
+        ("lone_excess", "f4"),  # those gone at the next sample
         ("streak", "f4"),  # alarms in a row
         ("since_alarm", "f4"),  # samples since an alarm was last counted
         # rest: after a record, smaller ones are silent
         ("rest_left", "i4"),
         ("rest_strength", "f4"),
-        ("deviation", "f4", (3,)),  # typical size of each deviation
+        ("deviation", "f4", (4,)),  # typical size of each deviation
         ("high", "f4", (6,)),  # of each record: highest, lowest, mean, mean absolute deviation
         ("low", "f4", (6,)),
         ("mean", "f4", (6,)),
