@@ -55,7 +55,7 @@ def _run(config: TargetConfig, minutes: int, pods: int | None = None, cut: int |
 
 
 def _told(outputs: list[Output], topic: str, kind: type) -> list:  # type: ignore[type-arg]
-    return [decode(value, kind) for name, _, value in outputs if name == topic]
+    return [decode(out.value, kind) for out in outputs if out.topic == topic]
 
 
 @pytest.fixture(scope="module")
@@ -135,8 +135,8 @@ async def test_the_newest_reports_are_read_from_the_topic(
 ) -> None:
     connection = {"bootstrap_servers": embedded_broker.address}
     async with AIOKafkaProducer(**connection) as producer:
-        for _, key, value in (out for out in five_days if out.topic == "costs"):
-            await producer.send("costs", value, key=key)
+        for out in (out for out in five_days if out.topic == "costs"):
+            await producer.send("costs", out.value, key=out.key)
         await producer.send("costs", b"not ours", key=b"x")
     (found,) = await from_topic("costs", connection)
     assert found == _told(five_days, "costs", Cost)[-1]
