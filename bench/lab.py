@@ -109,7 +109,8 @@ class Process:
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, cwd=ROOT, **options,
         )  # fmt: skip
         self._lines: queue.Queue[str | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
@@ -158,7 +159,7 @@ class Process:
     def kill(self) -> None:
         """End it with SIGKILL, as a crash would."""
         self.process.kill()
-        self.process.wait()
+        self._close()
 
     def stop(self) -> None:
         """End its standard input and wait; by force after twenty seconds."""
@@ -167,7 +168,17 @@ class Process:
         try:
             self.process.wait(20)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self.process.kill()
+        self._close()
+
+    def _close(self) -> None:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.wait()
+        self._reader.join()
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self._log.close()
 
 
 @contextmanager

@@ -14,16 +14,17 @@ from detectors.registry import make_bank
 from streams.config import DetectorConfig
 from tests.kafka.broker import running
 
-FEW, FEW_STEPS = 1000, 1000
+FEW = 1000
 KIB = 1024
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: `series`, each with `steps` samples."""
+    """How much is measured: `series` with `steps` samples each; `few_steps` where there are a thousand."""
 
     series: int = 1_000_000
     steps: int = 6
+    few_steps: int = 1000
 
 
 QUICK = Size(series=200_000)
@@ -39,7 +40,7 @@ def measure(size: Size) -> dict[str, Any]:
     machine = Machine.now()
     with running() as address:
         few = Load(FEW)
-        base = run(filled(address, few, FEW_STEPS), few, FEW_STEPS)
+        base = run(filled(address, few, size.few_steps), few, size.few_steps)
         many = Load(size.series)
         held = run(filled(address, many, size.steps), many, size.steps)
     default = DetectorConfig()

@@ -22,17 +22,20 @@ from tests.kafka.broker import running
 MILESTONES = ("imported", "assigned", "restored", "scored")
 NAMED = os.environ | {"TIDEGATE_INSTANCE": "bench"}  # as a supervisor names what it starts again
 FEED_S = 600  # longer than any run; the producer is ended before
-PROGRESS = 50  # a worker tells some ten times a second that it goes on; it is killed after so many
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: `series` learnt from `steps` samples each, kills, and records/s meanwhile."""
+    """How much is measured: `series` learnt from `steps` samples each, kills, and records/s meanwhile.
+
+    A worker tells some ten times a second that it goes on; it is killed after `progress` of that.
+    """
 
     series: int = 100_000
     steps: int = 5
     repeats: int = 3
     rate: float = 20_000.0
+    progress: int = 50
 
 
 QUICK = Size(repeats=1)
@@ -76,7 +79,7 @@ def _kills(topics: Topics, config: Path, samples: Load, size: Size) -> list[dict
         producer = Process([*feed, *numbers])
         try:
             for _ in range(size.repeats):
-                for _ in range(PROGRESS):
+                for _ in range(size.progress):
                     worker.until("progress")
                 worker.kill()
                 killed = time.time()

@@ -14,7 +14,7 @@ from bench import two_workers
 from bench.lab import Machine
 from bench.limit import limit
 from bench.load import Load
-from bench.peers.rates import Peers, by_kafka_streams, by_python
+from bench.peers.rates import ALL, Peers, by_kafka_streams, by_python
 from bench.runs import Run, filled, run
 from tests.kafka.broker import running
 
@@ -39,7 +39,7 @@ class Size:
     batched_steps: int = 1_000
     growth: tuple[tuple[int, int], ...] = ((100_000, 120), (1_000_000, 12))
     workers_steps: int = 10_000
-    peers: bool = True
+    peers: tuple[str, ...] = ALL
 
 
 QUICK = Size(
@@ -64,10 +64,8 @@ def measure(size: Size) -> dict[str, Any]:
         for _ in range(size.repeats):  # by turns, so that all see the same machine
             limits.append(asyncio.run(limit(address, topics.metrics, size.limit_records)).per_s)
             runs.append(run(topics, samples, size.steps))
-            if size.peers:
-                by_kafka_streams(peers, address, topics.metrics, size.java_records)
-        if size.peers:
-            by_python(peers, address, size.slow_series, size.slow_steps)
+            by_kafka_streams(peers, size.peers, address, topics.metrics, size.java_records)
+        by_python(peers, size.peers, address, size.slow_series, size.slow_steps)
         batched = _batched(address, size)
         growth = {size.series: runs} | {
             series: [_many(address, series, steps)] for series, steps in size.growth

@@ -4,6 +4,7 @@ import asyncio
 import os
 import statistics
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,8 @@ NOT_DURABLE = JAVA["none"]
 RIVER = ("faust", "quix_streams", "bytewax")
 """The peers that run River's HalfSpaceTrees on every sample."""
 
+ALL = (*JAVA.values(), *RIVER)
+
 
 @dataclass(frozen=True)
 class Peers:
@@ -37,12 +40,14 @@ class Peers:
         return {name: round(statistics.median(rates)) for name, rates in self.measured.items()}
 
 
-def by_kafka_streams(peers: Peers, address: str, topic: str, records: int) -> None:
-    """Run Kafka Streams in each durability on the first `records` of `topic`; a quarter is for warming up.
+def by_kafka_streams(peers: Peers, wanted: Collection[str], address: str, topic: str, records: int) -> None:
+    """Run Kafka Streams, in each durability whose name is wanted, on the first `records` of `topic`.
 
-    It is an EWMA z-score per series on one stream thread.
+    It is an EWMA z-score per series on one stream thread. A quarter of the records is for warming up.
     """
     for durability, name in JAVA.items():
+        if name not in wanted:
+            continue
         group = f"peer-{os.urandom(3).hex()}"
         asyncio.run(create_topic(address, f"{group}-out"))
         numbers = [str(records // 4), str(records), durability]
@@ -54,14 +59,17 @@ def by_kafka_streams(peers: Peers, address: str, topic: str, records: int) -> No
             peers.measured.setdefault(name, []).append(rate)
 
 
-def by_python(peers: Peers, address: str, series: int, steps: int) -> None:
-    """Run Faust, Quix Streams and Bytewax with a model of River per series; a fifth is for warming up."""
+def by_python(peers: Peers, wanted: Collection[str], address: str, series: int, steps: int) -> None:
+    """Run those wanted of Faust, Quix Streams and Bytewax with a model of River per series.
+
+    A fifth of the records is for warming up.
+    """
     topic = f"peers-{os.urandom(3).hex()}"
     asyncio.run(create_topic(address, topic))
     asyncio.run(create_topic(address, f"{topic}-out"))
     asyncio.run(fill(address, topic, Load(series), steps))
     records = series * steps
-    for name in RIVER:
+    for name in (name for name in RIVER if name in wanted):
         numbers = [str(records // 5), str(records)]
         try:
             interpreter = Path(sys.executable) if name == "faust" else prepare.python(name)
