@@ -35,3 +35,9 @@ def test_the_page_s_configuration_and_event_are_accepted() -> None:
     assert set(target.scales()) == {"load", "load:orders"}
     (event,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert decode(event.encode(), KnownEvent).factor == 3.0
+
+
+def test_the_page_s_pictures_are_there() -> None:
+    pictures = re.findall(r"\]\((pictures/[^)]+)\)", (DOCS / "scaling.md").read_text())
+    assert len(pictures) == 3
+    assert all((DOCS / picture).is_file() for picture in pictures)
