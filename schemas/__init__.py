@@ -14,6 +14,7 @@ from schemas.event import (
     ReleaseOrder,
     Silence,
 )
+from schemas.flag import Flag
 from schemas.forecast import Forecast
 from schemas.incident import Cause, Incident
 from schemas.message import Message, SchemaError, decode, encode
@@ -34,6 +35,7 @@ __all__ = [
     "Event",
     "Evidence",
     "Feedback",
+    "Flag",
     "FleetCost",
     "Forecast",
     "Incident",

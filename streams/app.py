@@ -17,6 +17,7 @@ from streams.config import Config
 from streams.delivery import Delivery
 from streams.detection import DetectPartition
 from streams.diskless import DisklessApp
+from streams.features import Enabled, by_default
 from streams.ingest import Limits
 from streams.output import Output
 from streams.planning import PlanPartition
@@ -80,6 +81,7 @@ def build(
     verify: Verify | None = None,
     observe: Observe,
     saved: Saved,
+    enabled: Enabled = by_default,
     roles: Sequence[str] = ROLES,
     settings: Mapping[str, Any] | None = None,
 ) -> Pipeline:
@@ -131,7 +133,7 @@ def build(
     if "plan" in roles:
         plan = stage(
             "plan",
-            lambda partition: PlanPartition(partition, named, state_key, sign, kafka.partitions),
+            lambda partition: PlanPartition(partition, named, state_key, sign, kafka.partitions, enabled),
             topics.SIGNALS,
             topics.EVENTS,
             topics.OUTCOMES,

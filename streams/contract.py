@@ -12,6 +12,7 @@ from schemas import (
     DeadLetter,
     Deployment,
     Feedback,
+    Flag,
     Forecast,
     Incident,
     KnownEvent,
@@ -42,6 +43,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "outcome": Outcome,
     "release-change": ReleaseChange,
     "cost": Cost,
+    "flag": Flag,
     "deadletter": DeadLetter,
 }
 
@@ -58,6 +60,7 @@ TOPICS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "forecasts": (("forecast",), "the target", "send"),
     "commands": (("command",), "the target", "send"),
     "outcomes": (("outcome",), "the target", "send"),
+    "flags": (("flag",), "the flag", "send"),
     "releases": (("release-change",), "the target", "send"),
     "costs": (("cost",), "the target", "send"),
     "dead-letters": (("deadletter",), "the topic that the record came from", "send"),

@@ -25,6 +25,7 @@ from schemas import (
 from streams.accounting import AccountState, account, priced
 from streams.config import TargetConfig
 from streams.fan_out import passed_on
+from streams.features import Enabled, by_default
 from streams.ingest import dead_letter
 from streams.matching import MatcherError
 from streams.order import EventOrder, Moment
@@ -65,7 +66,11 @@ class Target:
     """One target: sums its load, scales it, watches its releases."""
 
     def __init__(
-        self, config: TargetConfig, state: TargetState | None = None, key: bytes | None = None
+        self,
+        config: TargetConfig,
+        state: TargetState | None = None,
+        key: bytes | None = None,
+        enabled: Enabled = by_default,
     ) -> None:
         self.config = config
         interval_ms = int(config.interval_s * 1000)
@@ -81,7 +86,7 @@ class Target:
         self._startup_ms = int(config.scale.startup_s * 1000) if config.scale is not None else 0
         self._releases: Releases | None = None
         if config.release is not None:
-            self._releases = Releases(config, self.state.releases)
+            self._releases = Releases(config, self.state.releases, enabled)
             self.state.releases = self._releases.state
         self._read_at: int | None = None  # when anything was last read, Unix ms
 
@@ -212,8 +217,9 @@ class Target:
 class PlanPartition:
     """The targets of one partition.
 
-    `key` signs the state of River models, where a target names any; `sign` signs commands. Events that
-    concern series and alerts go on to each of the `partitions` where these may be.
+    `key` signs the state of River models, where a target names any; `sign` signs commands, `enabled` tells
+    which new features are on. Events that concern series and alerts go on to each of the `partitions` where
+    these may be.
     """
 
     def __init__(
@@ -223,8 +229,10 @@ class PlanPartition:
         key: bytes | None = None,
         sign: Sign = unsigned,
         partitions: int = 1,
+        enabled: Enabled = by_default,
     ) -> None:
         self._key = key
+        self._enabled = enabled
         self._sign = sign
         self._partitions = partitions
         self.partition = partition
@@ -274,7 +282,7 @@ class PlanPartition:
         name = message.target
         target = self._targets.get(name)
         if target is None:
-            target = self._targets[name] = Target(self._configs[name], key=self._key)
+            target = self._targets[name] = Target(self._configs[name], key=self._key, enabled=self._enabled)
         touched[name] = target
         self._dirty.add(name)
         match message:
@@ -312,6 +320,8 @@ class PlanPartition:
                 if state.layout != LAYOUT:
                     raise msgspec.ValidationError(f"layout {state.layout}, expected {LAYOUT}")
                 if state.target in self._configs:
-                    self._targets[state.target] = Target(self._configs[state.target], state, self._key)
+                    self._targets[state.target] = Target(
+                        self._configs[state.target], state, self._key, self._enabled
+                    )
             except (msgspec.MsgspecError, ValueError) as error:
                 log.warning("the state of target %s cannot be used (%s): it learns anew", key.decode(), error)

@@ -8,6 +8,7 @@ from planners.releases import CanaryAction, Change, Rollout, RolloutConfig, Seen
 from planners.releases.rollout import Fate
 from schemas import Command, Deployment, Outcome, ReleaseChange, ReleaseOrder, Scale
 from streams.config import TargetConfig
+from streams.features import Enabled, by_default
 from streams.order import Moment
 from streams.output import Output, output
 from streams.pairing import Pairing
@@ -23,11 +24,14 @@ class ReleaseState(msgspec.Struct, kw_only=True):
 
 
 class Releases:
-    """Follows one target's releases. `ttl_ms` is how long a command may wait before it expires."""
+    """Follows one target's releases. `enabled` tells which of the pipeline's new features are on."""
 
-    def __init__(self, target: TargetConfig, state: ReleaseState | None = None) -> None:
+    def __init__(
+        self, target: TargetConfig, state: ReleaseState | None = None, enabled: Enabled = by_default
+    ) -> None:
         assert target.release is not None  # noqa: S101
         self._name = target.name
+        self._enabled = enabled
         self._ttl_ms = int(target.command_ttl_s * 1000)
         self._specs = target.release.metrics
         self._load = target.load
@@ -60,6 +64,8 @@ class Releases:
 
     def allowed(self, scale: Scale, ts: int) -> tuple[Scale | None, list[Output]]:
         """The scaling that may be carried out, and what to tell of it."""
+        if not self._enabled("hold-failing-release", self._name):
+            return scale, []
         allowed, changes = self.state.rollout.allowed(scale, ts)
         return allowed, [self._change(change) for change in changes]
 

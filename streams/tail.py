@@ -15,6 +15,7 @@ from schemas import (
     DeadLetter,
     Deployment,
     Feedback,
+    Flag,
     Forecast,
     Incident,
     KnownEvent,
@@ -45,6 +46,7 @@ MESSAGES = (
     | DeadLetter
     | Deployment
     | Feedback
+    | Flag
     | KnownEvent
     | Forecast
     | Incident
@@ -235,6 +237,12 @@ def _known_event(event: KnownEvent) -> str:
     return f"{_clock(event.starts_at)}  known event  {event.target} times {event.factor:g} until {until}{why}"
 
 
+def _flag(flag: Flag) -> str:
+    shares = ", ".join(f"{name} {percent:g} %" for name, percent in flag.percents.items())
+    state = shares if flag.enabled and shares else "nobody"
+    return f"flag  {flag.key}: {state}, else {flag.default}, by {flag.by or 'someone'}: {flag.reason}"
+
+
 def _signal(signal: Signal) -> str:
     newest = f", newest {_number(signal.values[-1])}" if signal.values else ""
     at = _clock(signal.times[-1]) if signal.times else "-"
@@ -250,6 +258,7 @@ _TOLD: dict[type, Callable[[Any], str]] = {
     DeadLetter: _dead_letter,
     Deployment: _deployment,
     Feedback: _feedback,
+    Flag: _flag,
     Forecast: _forecast,
     Incident: _incident,
     KnownEvent: _known_event,

@@ -34,6 +34,7 @@ COMMANDS = TopicSpec("commands")
 OUTCOMES = TopicSpec("outcomes")
 RELEASES = TopicSpec("releases")  # the audit: what was done to which release, by whom, why
 COSTS = TopicSpec("costs", "compact")
+FLAGS = TopicSpec("flags", "compact")
 DEAD_LETTERS = TopicSpec("dead-letters")
 # Internal ones:
 SIGNALS = TopicSpec("signals")  # from the partitions of metrics to those of the targets
@@ -51,6 +52,7 @@ TOPICS = (
     OUTCOMES,
     RELEASES,
     COSTS,
+    FLAGS,
     DEAD_LETTERS,
     SIGNALS,
     CHANGES,

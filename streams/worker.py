@@ -18,6 +18,7 @@ from streams.config.read import BUILT_IN_ACTUATOR
 from streams.console import Console, Feed
 from streams.console.part import heard
 from streams.detection import DetectPartition
+from streams.features import Enabled, by_default, by_flags
 from streams.guards import guarded
 from streams.lag import unread
 from streams.output import Output
@@ -91,6 +92,10 @@ class Worker:
         )
         state_key = environ.get(config.state.key_env)
         self._state_key = state_key.encode() if state_key else None
+        self._stop_flags: Callable[[], None] = lambda: None
+        enabled: Enabled = by_default
+        if config.features.from_flags and "plan" in roles:
+            enabled, self._stop_flags = by_flags(config.kafka, self._kafka)
         self.pipeline = pipeline_app.build(
             config,
             clock=clock,
@@ -101,6 +106,7 @@ class Worker:
             verify=verifier(config.signing) if "act" in roles else None,
             observe=self._observe,
             saved=self.telemetry.checkpoint,
+            enabled=enabled,
             roles=roles,
             settings={
                 "broker_credentials": faust_credentials(config.kafka, environ),
@@ -261,5 +267,6 @@ class Worker:
         self.report()
         for actuator in set(self._actuators.values()):
             await actuator.close()
+        await asyncio.to_thread(self._stop_flags)
         await self.ledger.close()
         await self.console.stop()

@@ -123,6 +123,14 @@ class GuardsConfig(Section, frozen=True, kw_only=True):
     )
 
 
+class FeaturesConfig(Section, frozen=True, kw_only=True):
+    """Where it is said which of the pipeline's own new features are on."""
+
+    from_flags: Annotated[
+        bool, _key("by the flags `tidegate.FEATURE` on the topic `flags` (extra `flags`); else as built in")
+    ] = False
+
+
 class ActuatorConfig(Section, frozen=True, kw_only=True):
     """A platform that commands act on."""
 
@@ -205,5 +213,6 @@ class Config(Section, frozen=True, kw_only=True):
     receive: Annotated[ReceiveConfig, _key("what `tidegate receive` takes over HTTP and gRPC")] = (
         ReceiveConfig()
     )
+    features: Annotated[FeaturesConfig, _key("new features of the pipeline")] = FeaturesConfig()
     actuators: Annotated[dict[str, ActuatorConfig], _key("platforms, by a name of your choice")] = EMPTY
     targets: Annotated[tuple[TargetConfig, ...], _key("services that are acted on")] = ()

@@ -158,11 +158,7 @@ class Demo:
             await producer.start()
             stack.push_async_callback(producer.stop)
             consumer = AIOKafkaConsumer(
-                *(
-                    topic.name
-                    for topic in topics.TOPICS
-                    if topic not in (topics.METRICS, topics.SIGNALS, topics.EVENTS)
-                ),
+                *(topic.name for topic in topics.TOPICS if topic.name in _KINDS),
                 bootstrap_servers=broker.address,
                 auto_offset_reset="earliest",
                 fetch_max_wait_ms=FETCH_WAIT_MS,
