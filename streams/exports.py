@@ -2,7 +2,7 @@
 
 import fnmatch
 import gzip
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from streams.config import Config
 from streams.detection import DetectPartition
+from streams.epochs import OWNER, Newest, tagged
 from streams.partition import COLD
 from streams.series_rows import Block
 from streams.steering import STEERING
@@ -81,14 +82,17 @@ async def take(config: Config, connection: Mapping[str, Any], now_ms: int) -> Ex
     for tp, meta in committed.items():
         if meta.offset >= 0 and not tp.topic.endswith("-changelog"):
             offsets.setdefault(tp.topic, {})[tp.partition] = meta.offset
-    stages = {stage: await blocks_of(changelog(config, stage), connection) for stage in STAGES}
+    stages = {
+        stage: {number: found.blocks for number, found in read.items()}
+        for stage, read in [(stage, await newest(changelog(config, stage), connection)) for stage in STAGES]
+    }
     if not any(blocks for partitions in stages.values() for blocks in partitions.values()):
         raise ExportError(f"group {config.kafka.group} has no state at {connection['bootstrap_servers']}")
     return Export(group=config.kafka.group, taken_at=now_ms, stages=stages, offsets=offsets)
 
 
-async def blocks_of(topic: str, connection: Mapping[str, Any]) -> dict[int, dict[bytes, bytes]]:
-    """The newest block under each key of a changelog, by partition; nothing where there is no such topic."""
+async def newest(topic: str, connection: Mapping[str, Any]) -> dict[int, Newest]:
+    """The blocks of a changelog, by partition; nothing where there is no such topic."""
     partitions = await partitions_of(topic, connection)
     if not partitions:
         return {}
@@ -97,15 +101,12 @@ async def blocks_of(topic: str, connection: Mapping[str, Any]) -> dict[int, dict
         for tp, offset in (await consumer.beginning_offsets(partitions)).items():
             consumer.seek(tp, offset)
         ends = await consumer.end_offsets(partitions)
-        found: dict[int, dict[bytes, bytes]] = {tp.partition: {} for tp in partitions}
+        found = {tp.partition: Newest() for tp in partitions}
         for tp in partitions:
             while await consumer.position(tp) < ends[tp]:
                 for records in (await consumer.getmany(timeout_ms=500)).values():
                     for record in records:
-                        if record.value is None:
-                            found[record.partition].pop(record.key, None)
-                        else:
-                            found[record.partition][record.key] = record.value
+                        found[record.partition].apply(record.key or b"", record.value)
     return found
 
 
@@ -123,14 +124,11 @@ async def put(export: Export, config: Config, connection: Mapping[str, Any]) -> 
     written = 0
     for stage, partitions in export.stages.items():
         topic = changelog(config, stage)
-        present = await blocks_of(topic, connection)
+        present = await newest(topic, connection)
         if present and set(present) != set(partitions):
             raise ExportError(f"{topic} has {len(present)} partitions, the export {len(partitions)}")
-        changes = {
-            number: {key: None for key in present.get(number, {}) if key not in blocks} | blocks
-            for number, blocks in partitions.items()
-        }
-        written += await _write(topic, changes, connection)
+        outdone = {number: _records(found, found.blocks) for number, found in present.items()}
+        written += await _write(topic, partitions, outdone, connection)
     async with AIOKafkaConsumer(
         **connection, group_id=config.kafka.group, enable_auto_commit=False
     ) as consumer:
@@ -163,15 +161,23 @@ async def revert(
     """
     await _must_be_idle(config, connection)
     topic = changelog(config, "detect")
-    changes, count = {}, 0
-    for number, blocks in (await blocks_of(topic, connection)).items():
+    changes: dict[int, dict[bytes, bytes | None]] = {}
+    outdone: dict[int, set[bytes]] = {}
+    count = 0
+    for number, found in (await newest(topic, connection)).items():
         old_blocks = export.stages["detect"].get(number, {})
-        now, old = _opened(make(number), blocks), _opened(make(number), old_blocks)
-        for name in sorted(fnmatch.filter(_series(blocks) & _series(old_blocks), series)):
+        now, old = _opened(make(number), found.blocks), _opened(make(number), old_blocks)
+        for name in sorted(fnmatch.filter(_series(found.blocks) & _series(old_blocks), series)):
             count += now.rows.revert(name, old.rows)
         changes[number] = dict(now.snapshot())
-    await _write(topic, changes, connection)
+        outdone[number] = _records(found, changes[number])
+    await _write(topic, changes, outdone, connection)
     return count
+
+
+def _records(found: Newest, keys: Iterable[bytes]) -> set[bytes]:
+    """Keys in the changelog of these blocks as they stand, and of what is stale."""
+    return found.stale | {record for key in keys if (record := found.record(key)) is not None}
 
 
 def _opened(partition: DetectPartition, blocks: Mapping[bytes, bytes]) -> DetectPartition:
@@ -186,16 +192,26 @@ def _series(blocks: Mapping[bytes, bytes]) -> set[str]:
 
 
 async def _write(
-    topic: str, changes: Mapping[int, Mapping[bytes, bytes | None]], connection: Mapping[str, Any]
+    topic: str,
+    changes: Mapping[int, Mapping[bytes, bytes | None]],
+    outdone: Mapping[int, Set[bytes]],
+    connection: Mapping[str, Any],
 ) -> int:
+    """Write blocks as a new owner of their partitions; remove the records that they outdo afterwards."""
     count = 0
     async with AIOKafkaProducer(
         **connection, acks="all", compression_type="zstd", max_request_size=MAX_RECORD_BYTES
     ) as producer:
         for partition, entries in changes.items():
+            epoch = (await producer.send_and_wait(topic, b"", key=OWNER, partition=partition)).offset
             for key, block in entries.items():
-                await producer.send(topic, block, key=key, partition=partition)
-                count += 1
+                if block is not None:
+                    await producer.send(topic, block, key=tagged(epoch, key), partition=partition)
+                    count += 1
+        await producer.flush()
+        for partition, records in outdone.items():
+            for record in records:
+                await producer.send(topic, None, key=record, partition=partition)
         await producer.flush()
     return count
 

@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from schemas import Feedback, MaintenanceWindow, SchemaError, Silence, encode, series_key
 from streams.alerting import SILENCES
 from streams.config import Config, KafkaConfig
-from streams.exports import blocks_of, changelog
+from streams.exports import changelog, newest
 from streams.ingest.labels import parse_key
 from streams.matching import parse_matchers
 from streams.suppression import Held
@@ -62,7 +62,7 @@ async def add_silence(
 async def held(config: Config, connection: Mapping[str, Any]) -> list[Silence | MaintenanceWindow]:
     """The silences and windows that the workers have written to their state, by their beginning."""
     found: dict[str, Silence | MaintenanceWindow] = {}
-    for blocks in (await blocks_of(changelog(config, "alert"), connection)).values():
+    for found in (await newest(changelog(config, "alert"), connection)).values():
         if SILENCES in blocks:
             known = msgspec.msgpack.decode(blocks[SILENCES], type=Held)
             found.update(known.silences)

@@ -264,9 +264,15 @@ class SeriesRows:
         found = [(key, block) for key, data in blocks.items() if (block := self._decode(data)) is not None]
         owner: dict[str, tuple[int, int]] = {}  # series: (offset of its newest block, row)
         taken: dict[int, int] = {}  # row: offset of the newest block that has it
+        claimed_twice: list[int] = []  # rows
         for _, block in found:
             for row, series in enumerate(block.series, block.start):
-                if series and block.offset >= owner.get(series, (-1, 0))[0]:
+                if not series:
+                    continue
+                known = owner.get(series)
+                if known is not None:
+                    claimed_twice += [known[1], row]
+                if known is None or block.offset >= known[0]:
                     owner[series] = (block.offset, row)
         for offset, row in owner.values():
             taken[row] = max(offset, taken.get(row, -1))
@@ -284,6 +290,8 @@ class SeriesRows:
             self._assign(row)
         self._newest = int(self.last_time.max(initial=0))
         self._unsaved.clear()
+        for row in claimed_twice:  # so that no old claim outlives the newer one
+            self._unsaved.note_row(row, self.offset)
         wrong = [key for key, block in found if key != str(block.start // self._block_rows).encode()]
         wrong += [key for key, b in found if b.start % self._block_rows or len(b.series) > self._block_rows]
         if wrong or len(found) < len(blocks):

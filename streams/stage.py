@@ -88,6 +88,7 @@ class Stage:
         self._source = prefix + source
         self._control = None if control is None else prefix + control
         self._held: dict[int, _Held] = {}
+        self._restoring = asyncio.Lock()
         self._released = -1  # group generation whose batches no longer count here
 
     @property
@@ -105,7 +106,9 @@ class Stage:
     async def _take(self, message: BatchMessage, records: Sequence[Record]) -> None:
         if message.generation_id is not None and message.generation_id <= self._released:
             return  # from before a rebalance; the partition's owner gets the batch again
-        held = self._hold(message.partition)
+        held = await self._hold(message.partition)
+        if held is None:
+            return
         end = await self._end(message.partition) if message.topic == self._control else None
         async with held.lock:
             if self._held.get(message.partition) is not held:
@@ -142,25 +145,38 @@ class Stage:
         """Give controls their place, make it durable, and apply what is due."""
         state = cast(Placing, held.state)
         outputs = state.place(records, end)
-        await asyncio.gather(*(self._table.write(number, key, data) for key, data in state.placed()))
+        await self._table.write(number, state.placed())
         held.ticked = True
         return outputs + state.due()
 
-    def _hold(self, number: int) -> _Held:
-        held = self._held.get(number)
-        if held is None:
-            state = self._make(number)
-            store = self._table.store
-            blocks = store.partition(number)
-            state.restore(blocks, lambda key: store.cold.get(number, key))
-            if blocks:
-                log.info("%s: partition %d restored from %d blocks", self.name, number, len(blocks))
-            held = self._held[number] = _Held(state, Delivery(self._app, self._prefix))
-            transport = cast(Transport, self._app.transport)
-            committed = transport.committed_end(TP(self._source, number))
-            if self._control is not None and committed is not None:
-                cast(Placing, state).resume(committed)
-        return held
+    async def _hold(self, number: int) -> _Held | None:
+        """The state of a partition, restored where it is not held yet; None where it is too late for that."""
+        async with self._restoring:
+            held = self._held.get(number)
+            if held is None:
+                generation = self._app.consumer_generation_id
+                try:
+                    await self._table.own(number)
+                except Exception as error:
+                    await self._app.crash(error)
+                    return None
+                if generation <= self._released:
+                    return None
+                held = self._held[number] = self._restore(number)
+            return held
+
+    def _restore(self, number: int) -> _Held:
+        state = self._make(number)
+        store = self._table.store
+        blocks = store.partition(number)
+        state.restore(blocks, lambda key: store.cold.get(number, key))
+        if blocks:
+            log.info("%s: partition %d restored from %d blocks", self.name, number, len(blocks))
+        transport = cast(Transport, self._app.transport)
+        committed = transport.committed_end(TP(self._source, number))
+        if self._control is not None and committed is not None:
+            cast(Placing, state).resume(committed)
+        return _Held(state, Delivery(self._app, self._prefix))
 
     def touch(self, partition: Partition) -> None:
         """Note that a partition's state has changed without input; it is written with the next checkpoint."""
@@ -176,7 +192,9 @@ class Stage:
             return
         assigned = self._app.consumer.assignment()
         for number in sorted(tp.partition for tp in assigned if tp.topic == self._source):
-            held = self._hold(number)
+            held = await self._hold(number)
+            if held is None:
+                return
             async with held.lock:
                 if self._held.get(number) is not held:
                     continue
@@ -225,7 +243,7 @@ class Stage:
         time = asyncio.get_running_loop().time
         began = time()
         await held.delivery.settle()  # what the snapshot has learnt from has led to these outputs
-        await asyncio.gather(*(self._table.write(number, key, block) for key, block in snapshot.entries))
+        await self._table.write(number, snapshot.entries)
         held.snapshot = None
         if self._held.get(number) is held:
             transport = cast(Transport, self._app.transport)

@@ -1,7 +1,8 @@
 """Durable state: a Faust table whose values are blocks of rows, one changelog per stage."""
 
+import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any
 
 import faust
@@ -10,9 +11,40 @@ from faust.tables.table import Table
 from faust.types import TP, EventT, FutureMessage
 
 from streams.cold import ColdStore
+from streams.epochs import OWNER, Newest, tagged
 from streams.partition import COLD
 
 log = logging.getLogger("faust.tables.blocks")  # beside those of Faust's own tables, which tell every step
+
+
+class NotOwnedError(RuntimeError):
+    """A partition is to be written to that another worker may own; the text names it."""
+
+
+class _Blocks(Newest):
+    """The blocks of one partition, those under `COLD` on disk."""
+
+    def __init__(self, cold: ColdStore, partition: int) -> None:
+        super().__init__()
+        self._cold = cold
+        self._partition = partition
+
+    def epoch(self, key: bytes) -> int | None:
+        if key.startswith(COLD):
+            return self._cold.epoch(self._partition, key)
+        return super().epoch(key)
+
+    def _keep(self, key: bytes, epoch: int, value: bytes) -> None:
+        if key.startswith(COLD):
+            self._cold.put(self._partition, key, epoch, value)
+        else:
+            super()._keep(key, epoch, value)
+
+    def _remove(self, key: bytes) -> None:
+        if key.startswith(COLD):
+            self._cold.delete(self._partition, key)
+        else:
+            super()._remove(key)
 
 
 class BlockStore(Store[bytes, bytes]):
@@ -21,35 +53,50 @@ class BlockStore(Store[bytes, bytes]):
     Faust's own memory store forgets the offset it has read to, so each rebalance would read the whole
     changelog again; and it drops what a standby has gathered. This one keeps both. Keys that begin with
     `COLD` are kept on disk.
+
+    What a worker has written itself is good only as long as nobody else can have owned the partition: while
+    the worker is a member of one generation of the group after the other. Where it has missed one, the
+    partition is read anew.
     """
 
     logger = log
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._blocks: dict[int, dict[bytes, bytes]] = {}
+        self._partitions: dict[int, _Blocks] = {}
         self._read: dict[TP, int] = {}
+        self._generation = -1
+        self._epochs: dict[int, int] = {}  # by partition that this worker has written to in this generation
+        self._told = False
         self.cold = ColdStore()
 
     async def on_stop(self) -> None:
         """Remove what is on disk; the changelog has it."""
         self.cold.close()
 
+    def blocks(self, partition: int) -> _Blocks:
+        """All of one partition."""
+        if partition not in self._partitions:
+            self._partitions[partition] = _Blocks(self.cold, partition)
+        return self._partitions[partition]
+
     def partition(self, partition: int) -> dict[bytes, bytes]:
         """The blocks of one partition, by key, those on disk aside."""
-        return self._blocks.setdefault(partition, {})
+        return self.blocks(partition).blocks
 
-    def put(self, partition: int, key: bytes, value: bytes | None) -> None:
-        """Keep a block, or forget it (None)."""
-        if key.startswith(COLD):
-            if value is None:
-                self.cold.delete(partition, key)
-            else:
-                self.cold.put(partition, key, value)
-        elif value is None:
-            self.partition(partition).pop(key, None)
-        else:
-            self.partition(partition)[key] = value
+    @property
+    def generation(self) -> int:
+        """The group's generation that this worker knows of."""
+        return self._generation
+
+    def own(self, tp: TP, epoch: int) -> None:
+        """Note that this worker writes to the partition under `epoch` from now on."""
+        self._epochs[tp.partition] = epoch
+        self.set_persisted_offset(tp, epoch)
+
+    def epoch(self, partition: int) -> int | None:
+        """The epoch under which this worker writes to the partition now, None where it may not."""
+        return self._epochs.get(partition)
 
     def apply_changelog_batch(
         self, batch: Iterable[EventT[Any]], to_key: Callable[[Any], Any], to_value: Callable[[Any], Any]
@@ -57,26 +104,44 @@ class BlockStore(Store[bytes, bytes]):
         """Take over records of the changelog, read in recovery or by a standby."""
         for event in batch:
             message, key = event.message, event.message.key
-            assert key is not None  # noqa: S101 - only `write` writes there
-            self.put(message.partition, key, message.value)
+            try:
+                self.blocks(message.partition).apply(key or b"", message.value)
+            except ValueError as error:
+                if not self._told:
+                    self._told = True
+                    log.warning("%s: state that does not fit is learnt anew: %s", message.tp, error)
             self.set_persisted_offset(message.tp, message.offset)
 
-    def persisted_offset(self, tp: TP) -> int | None:
-        """Offset of the last changelog record that the blocks contain, None where there is none."""
-        return self._read.get(tp)
+    def persisted_offset(self, tp: TP) -> int:
+        """Offset of the last changelog record that the blocks contain, -1 where there is none.
+
+        Never None, which to Faust means the offset that it knows from before.
+        """
+        return self._read.get(tp, -1)
 
     def set_persisted_offset(self, tp: TP, offset: int) -> None:
         """Note that the blocks contain the changelog up to `offset`."""
         self._read[tp] = max(offset, self._read.get(tp, -1))
 
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Forget what others may have written to since; end the epochs of all partitions."""
+        if generation_id != self._generation + 1:
+            self._forget(self._epochs.keys())
+        self._epochs.clear()
+        self._generation = generation_id
+
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         """Forget the partitions that are neither active nor standby here."""
         held = {tp.partition for tp in active_tps | standby_tps}
-        for partition in self._blocks.keys() - held:
-            del self._blocks[partition]
+        self._forget(self._partitions.keys() - held)
+
+    def _forget(self, partitions: Set[int]) -> None:
+        for partition in list(partitions):
+            self._partitions.pop(partition, None)
             self.cold.forget(partition)
-        for tp in [tp for tp in self._read if tp.partition not in held]:
-            del self._read[tp]
+        self._read = {tp: offset for tp, offset in self._read.items() if tp.partition not in partitions}
 
 
 class BlockTable(Table[bytes, bytes]):
@@ -106,10 +171,52 @@ class BlockTable(Table[bytes, bytes]):
         assert isinstance(store, BlockStore)  # noqa: S101
         return store
 
-    def write(self, partition: int, key: bytes, value: bytes | None) -> FutureMessage:
-        """Write a block, or a tombstone for it (None); it is durable when the returned future is done."""
-        self.store.put(partition, key, value)
-        return self.send_changelog(partition, key, value)
+    async def own(self, partition: int) -> None:
+        """Begin to write to a partition that this worker has just got, under an epoch of its own.
+
+        Raises:
+            KafkaError: the brokers do not take what says so.
+        """
+        generation = self.store.generation
+        written = await self.send_changelog(partition, OWNER, b"")
+        if self.store.generation == generation:
+            self.store.own(written.topic_partition, written.offset)
+
+    async def write(self, partition: int, entries: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Write blocks, or forget them (None), and return when that is durable.
+
+        Blocks under `COLD` are written first, and what is forgotten goes last: a series that moves between
+        the two kinds is never in none of them.
+
+        Raises:
+            NotOwnedError: the partition has moved on since this worker owned it.
+            KafkaError: it is not durable.
+        """
+        epoch = self.store.epoch(partition)
+        if epoch is None:
+            raise NotOwnedError(f"{self.name}: partition {partition} is not this worker's to write to")
+        blocks = self.store.blocks(partition)
+        present = [(key, value) for key, value in entries if value is not None]
+        cold = [(key, value) for key, value in present if key.startswith(COLD)]
+        warm = [(key, value) for key, value in present if not key.startswith(COLD)]
+        for part in (cold, warm):
+            for key, value in part:
+                blocks.put(key, epoch, value)
+            await self._send(partition, epoch, [(tagged(epoch, key), value) for key, value in part])
+        for key, gone in entries:
+            if gone is None:
+                blocks.drop(key)
+        stale, blocks.stale = blocks.stale, set()
+        await self._send(partition, epoch, [(key, None) for key in stale])
+
+    async def _send(self, partition: int, epoch: int, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        sent = [self.send_changelog(partition, key, value) for key, value in records]
+        written = await asyncio.gather(*sent)
+        if written and self.store.epoch(partition) == epoch:
+            self.store.set_persisted_offset(written[-1].topic_partition, written[-1].offset)
+
+    def _on_changelog_sent(self, fut: FutureMessage) -> None:
+        """Nothing: what is written counts as read only under an epoch that still holds."""
 
 
 def block_table(app: faust.App, name: str, partitions: int) -> BlockTable:

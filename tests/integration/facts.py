@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from schemas import SchemaError, decode
+from streams.exports import newest
 from streams.planning import TargetState
 from streams.series_rows import Block
 from streams.steering import STEERING
@@ -87,13 +88,9 @@ def _once(messages: list[dict[str, Any]], key: Any) -> dict[Any, Any]:
 
 async def newest_blocks(setting: Setting, stage: str) -> dict[tuple[int, bytes], bytes]:
     """The blocks of a state changelog by partition and key, as a recovery would see them."""
-    blocks: dict[tuple[int, bytes], bytes] = {}
-    for record in await records(setting.kafka, f"{setting.prefix}workers-{stage}-state-changelog"):
-        if record.value is None:
-            blocks.pop((record.partition, record.key), None)
-        else:
-            blocks[record.partition, record.key] = record.value
-    return blocks
+    topic = f"{setting.prefix}workers-{stage}-state-changelog"
+    found = await newest(topic, {"bootstrap_servers": setting.kafka})
+    return {(number, key): block for number, each in found.items() for key, block in each.blocks.items()}
 
 
 async def _series(setting: Setting) -> dict[tuple[int, bytes], Any]:

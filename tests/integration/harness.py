@@ -211,6 +211,16 @@ class WorkerProcess:
         self.process.send_signal(signal.SIGTERM)
         return await self.ended()
 
+    def freeze(self) -> None:
+        """Stall it (SIGSTOP), as a paused machine would."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on (SIGCONT)."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         """End it with SIGKILL, as a crash would."""
         process, self.process = self.process, None

@@ -85,18 +85,21 @@ class Run:
             assert isinstance(message, BatchMessage)
             async with self.lock:
                 if message.generation_id is not None and message.generation_id > self.generation:
+                    await self.hold(message.partition)
                     self.count(message, event.value)
+
+    async def hold(self, number: int) -> None:
+        """Take over a partition that is not held yet."""
+        if number not in self.held:
+            await self.table.own(number)
+            found = {int(key): decode(block) for key, block in self.table.store.partition(number).items()}
+            report(kind="restored", partition=number, blocks=found)
+            self.held[number] = {key: found.get(key, {"count": 0, "end": 0}) for key in range(BLOCKS)}
 
     def count(self, message: BatchMessage, records: Any) -> None:
         """Count each record once, also where it comes again."""
         number = message.partition
-        blocks = self.held.get(number)
-        if blocks is None:
-            found = {int(key): decode(block) for key, block in self.table.store.partition(number).items()}
-            report(kind="restored", partition=number, blocks=found)
-            blocks = self.held[number] = {
-                key: found.get(key, {"count": 0, "end": 0}) for key in range(BLOCKS)
-            }
+        blocks = self.held[number]
         for record in records:
             key = int(record.value) % BLOCKS
             if record.offset >= blocks[key]["end"]:
@@ -108,15 +111,17 @@ class Run:
         """Write what has changed, wait until it is durable, and acknowledge its input."""
         async with self.lock:
             changed, self.changed = self.changed, set()
-            written = []
-            for number, key in sorted(changed):
-                block = json.dumps(self.held[number][key]).encode() + b"\0" + os.urandom(self.job.padding)
-                written.append(self.table.write(number, b"%d" % key, block))
-            await asyncio.gather(*written)
+            for number in {number for number, _ in changed}:
+                keys = [key for each, key in sorted(changed) if each == number]
+                await self.table.write(number, [(b"%d" % key, self.block(number, key)) for key in keys])
             for tp, end in self.ends.items():
                 report(kind="durable", partition=tp.partition, end=end, counts=self.counts(tp.partition))
                 self.transport.acknowledge(tp, end)
             self.ends.clear()
+
+    def block(self, number: int, key: int) -> bytes:
+        """A block as it is written."""
+        return json.dumps(self.held[number][key]).encode() + b"\0" + os.urandom(self.job.padding)
 
     def counts(self, number: int) -> int:
         """Records counted in a partition."""

@@ -10,7 +10,8 @@ import msgspec
 import pytest
 from aiokafka.admin import NewTopic
 
-from tests.kafka.chaos import Load, Process, committed, contents, create_topics, deaths, processes
+from streams.exports import newest
+from tests.kafka.chaos import Load, Process, committed, create_topics, deaths, processes
 from tests.kafka.table_worker import decode
 from tests.kafka.test_transport import write
 
@@ -35,8 +36,12 @@ async def start(kafka: str, prefix: str) -> AsyncIterator[Start]:
 
 async def _counted(address: str, prefix: str) -> dict[tuple[int, int], dict[str, int]]:
     """The newest block by partition and key, as the changelog has it."""
-    records = await contents(address, f"{prefix}g-counts-changelog")
-    return {(record.partition, int(record.key)): decode(record.value) for record in records}
+    found = await newest(f"{prefix}g-counts-changelog", {"bootstrap_servers": address})
+    return {
+        (number, int(key)): decode(block)
+        for number, partition in found.items()
+        for key, block in partition.blocks.items()
+    }
 
 
 @pytest.mark.slow
