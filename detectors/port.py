@@ -34,7 +34,8 @@ class Scores:
     `expected`, `lower` and `upper` are in the series' unit, NaN while the model has no band.
     `alarm` is the bank's verdict at the asked alarm rate, `learning` says that it is too early for one.
     `evidence` is samples by `Bank.evidence`: 1 is the alarm's threshold, 0 is silence.
-    `errors` maps the index of a sample to what the model raised on it.
+    `errors` maps the index of a sample to what the model raised on it. `unscored` counts the samples that
+    were set aside because their model has taken too much time.
     """
 
     score: F64
@@ -45,6 +46,7 @@ class Scores:
     learning: Bool
     evidence: F32
     errors: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
+    unscored: int = 0
 
 
 _NO_ERRORS: Mapping[int, str] = MappingProxyType({})

@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import cast
 
+from detectors.budget import Budget
 from detectors.ewma_z import ewma_z_bank
 from detectors.port import Bank, GroupBank, TunableBank, UnknownDetectorError
 from detectors.river_bank import RiverBank
@@ -36,12 +37,14 @@ def make_bank(
     *,
     alarms_per_series_day: float = ALARMS_PER_SERIES_DAY,
     key: bytes | None = None,
+    budget: Budget | None = None,
 ) -> TunableBank:
     """A fresh bank of `model`, calibrated to an alarm rate; people may move its rows' thresholds.
 
     `model` is a name of `known_models`, or a River anomaly or drift detector by its dotted name
     ("river.anomaly.HalfSpaceTrees"), whose state needs `key` to be dumped and loaded, or a factory of
-    your own as "module:function". `params` are the model's own keyword parameters.
+    your own as "module:function". `params` are the model's own keyword parameters. `budget` bounds the time
+    that the River model of a series may take; the others need none.
 
     Raises:
         UnknownDetectorError: no such model or parameter; the text lists the known ones.
@@ -50,7 +53,8 @@ def make_bank(
     _check_rate(alarms_per_series_day)
     if model.startswith(RIVER_PREFIXES):
         build = river_model(model, params or {})
-        return TunedBank(RiverBank(model, build, alarms_per_series_day=alarms_per_series_day, key=key))
+        rate = alarms_per_series_day
+        return TunedBank(RiverBank(model, build, alarms_per_series_day=rate, key=key, budget=budget))
     return TunedBank(_called(_NATIVE.get(model) or _own(model), model, params, alarms_per_series_day))
 
 

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from river.base import DriftDetector
 
+from detectors.budget import Budget, Meter
 from detectors.pickled_rows import PickledRows
 from detectors.port import F64, I64, Scores, blank_scores, check_batch
 from detectors.river_models import DAY_MS, Judged
@@ -33,7 +34,8 @@ class RiverBank:
     An anomaly detector sees the features `value` and `change` (scaled to [0, 1] by the range seen so
     far), `hour` and `weekday` (as a share of the day and the week), and alarms as `Judged` says.
     A drift detector sees the value and alarms on a drift. A model that raises loses that sample only:
-    its score is NaN and `Scores.errors` says why.
+    its score is NaN and `Scores.errors` says why. A series whose model takes longer than `budget` is scored
+    less often: the samples in between are not learnt, their score is NaN, and `Scores.unscored` counts them.
     """
 
     version = 2
@@ -45,10 +47,12 @@ class RiverBank:
         *,
         alarms_per_series_day: float,
         key: bytes | None,
+        budget: Budget | None = None,
     ) -> None:
         self.name = name
         self._build = build
         self._rate_per_ms = alarms_per_series_day / DAY_MS
+        self._meter = Meter(budget) if budget is not None else None
         self._rows: PickledRows[_Row] = PickledRows(name, self.version, key)
         self._drift = isinstance(build(), DriftDetector)
         self.evidence = ("drift",) if self._drift else ("score",)
@@ -63,15 +67,21 @@ class RiverBank:
 
     def reset(self, row: int) -> None:
         self._rows.reset(row)
+        if self._meter is not None:
+            self._meter.forget(row)
 
     def update(self, rows: I64, times: I64, values: F64) -> Scores:
         check_batch(rows, times, values, len(self._rows))
         errors: dict[int, str] = {}
         out = blank_scores(len(rows), 1, errors)
+        unscored = 0
         for i, (row, time, value) in enumerate(
             zip(rows.tolist(), times.tolist(), values.tolist(), strict=True)
         ):
             if math.isnan(value):
+                continue
+            if self._meter is not None and not self._meter.begin(row):
+                unscored += 1
                 continue
             state = self._rows[row]
             if state is None:
@@ -83,12 +93,15 @@ class RiverBank:
             except Exception as error:
                 errors[i] = f"{type(error).__name__}: {error}"
                 continue
+            finally:
+                if self._meter is not None:
+                    self._meter.end(row)
             out.learning[i] = state.judged.learning
             out.score[i] = strength / (1.0 + strength)
             if not state.judged.learning:
                 out.evidence[i, 0] = strength
                 out.alarm[i] = out.evidence[i, 0] >= 1.0
-        return out
+        return replace(out, unscored=unscored)
 
     def _score_one(self, state: _Row, time: int, value: float) -> float:
         features = _features(state, time, value)

@@ -1,5 +1,6 @@
 """The Faust app: every topic, the agent that reads it, and the state in between, on one page."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -9,6 +10,7 @@ from yarl import URL
 
 from actuators import Actuator, ExecutionPolicy, Ledger
 from actuators.execute import Verify
+from detectors.budget import Budget
 from detectors.registry import make_bank
 from streams import topics
 from streams.acting import Hands
@@ -174,6 +176,7 @@ def detector(config: Config, state_key: bytes | None) -> Callable[[int], DetectP
             config.detector.params,
             alarms_per_series_day=config.detector.alarms_per_series_day,
             key=state_key,
+            budget=Budget(config.detector.budget_ms / 1000.0, time.thread_time),
         )
         return DetectPartition(
             partition,

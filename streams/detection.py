@@ -103,6 +103,7 @@ class DetectPartition:
             if clock is not None and before is not None:
                 outputs += self._changes.silent(self.steering.heard(row, time, before, clock))
             scores = self.bank.update(row, time, value)
+            self.counts.drop("slow-model", scores.unscored)
             outputs += self._model_errors(records, record, row, scores)
             outputs += self._anomalies(records, record, row, time, value, scores)
             outputs += self._signals(row, time, value)

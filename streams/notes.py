@@ -62,9 +62,9 @@ async def add_silence(
 async def held(config: Config, connection: Mapping[str, Any]) -> list[Silence | MaintenanceWindow]:
     """The silences and windows that the workers have written to their state, by their beginning."""
     found: dict[str, Silence | MaintenanceWindow] = {}
-    for found in (await newest(changelog(config, "alert"), connection)).values():
-        if SILENCES in blocks:
-            known = msgspec.msgpack.decode(blocks[SILENCES], type=Held)
+    for partition in (await newest(changelog(config, "alert"), connection)).values():
+        if SILENCES in partition.blocks:
+            known = msgspec.msgpack.decode(partition.blocks[SILENCES], type=Held)
             found.update(known.silences)
             found.update(known.windows)
     return sorted(found.values(), key=lambda each: (each.starts_at, each.id))

@@ -7,7 +7,7 @@ event holds the raw records of one poll. All other topics keep one event per rec
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -352,6 +352,16 @@ class Consumer(driver.Consumer):
         if behind:
             await self.seek_wait(behind)
 
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Go to offsets. The flow stops; Faust lets it go on after each of its calls.
+
+        A fetch that is under way, from before a rebalance, would move the positions again and have its
+        records thrown away: recovery would wait for them for ever, a standby miss them.
+        """
+        self.stop_flow()
+        await self._no_fetch.wait()
+        await super().seek_wait(partitions)
+
     async def seek(self, partition: TP, offset: int) -> None:
         """Go to an offset; batches of the partition delivered so far no longer count."""
         await super().seek(partition, offset)
@@ -397,6 +407,11 @@ class Consumer(driver.Consumer):
         """Fetch from the partitions again."""
         super().resume_partitions(tps)
         self._fetchable.set()
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
+        # Faust's own set changes while the fetch is under way, and an empty one would mean all partitions.
+        wanted = None if active_partitions is None else set(active_partitions)
+        return await super()._getmany(cast(set[TP], wanted), timeout)
 
     async def _wait_next_records(self, timeout: float) -> tuple[RecordMap | None, set[TP] | None]:  # noqa: ASYNC109
         # Again and again: a rebalance may have stopped the flow once more before this task got its turn.

@@ -78,6 +78,9 @@ class DetectorConfig(Section, frozen=True, kw_only=True):
     )
     alarms_per_series_day: Annotated[float, _key("false alarms a series may give per day", gt=0)] = 1 / 7
     params: Annotated[dict[str, Any], _key("parameters of the model")] = EMPTY
+    budget_ms: Annotated[
+        float, _key("CPU time per sample that a series' River model may take; slower ones skip samples", gt=0)
+    ] = 5.0
 
 
 class StateConfig(Section, frozen=True, kw_only=True):

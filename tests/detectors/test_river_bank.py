@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from river.base import AnomalyDetector
 
+from detectors.budget import SAVED_SAMPLES, Budget
 from detectors.port import StateError, UnknownDetectorError
 from detectors.registry import make_bank
 from detectors.river_bank import RiverBank
@@ -41,6 +42,32 @@ def test_a_model_that_raises_loses_its_sample_and_no_other() -> None:
     assert list(scores.errors) == [2]
     assert "RuntimeError: cannot learn a jump" in scores.errors[2]
     np.testing.assert_array_equal(np.isnan(scores.score), [False, False, True, False, False, False])
+
+
+def test_a_slow_model_is_used_less_often_and_holds_up_no_other() -> None:
+    now = 0.0
+
+    class Slow(AnomalyDetector):
+        """Takes a hundred times its budget for large values."""
+
+        def learn_one(self, x: dict[Any, Any]) -> None:
+            nonlocal now
+            now += 0.5 if x["value"] > 0.5 else 0.001
+
+        def score_one(self, x: dict[Any, Any]) -> float:
+            return float(x["value"])
+
+    bank = RiverBank("slow", Slow, alarms_per_series_day=1.0, key=KEY, budget=Budget(0.005, lambda: now))
+    bank.grow(2)
+    count = 20_000
+    rows = np.tile([0, 1], count // 2)
+    values = np.where(rows == 0, 10.0 + np.arange(count), -np.arange(count))
+    scores = bank.update(rows, np.repeat(np.arange(count // 2) * 60_000, 2), values)
+    scored = ~np.isnan(scores.score)
+    assert scored[rows == 1].all()
+    assert scores.unscored == count - scored.sum()
+    assert 90 <= scored[rows == 0].sum() <= 110
+    assert now < 0.006 * count + 0.005 * SAVED_SAMPLES
 
 
 def test_an_altered_block_is_not_unpickled() -> None:

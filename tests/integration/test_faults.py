@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import NewTopic
 
-from schemas import Alert
 from streams.embedded import EmbeddedLedger, free_port
 from tests.actuators.receiver import answer, hang, receiving
 from tests.integration.harness import (

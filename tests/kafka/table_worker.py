@@ -10,22 +10,29 @@ import asyncio
 import json
 import os
 import sys
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import faust
 import msgspec
 from faust.types import TP
 
+from streams import transport
 from streams.diskless import DisklessApp
 from streams.state import BlockTable
-from streams.transport import BatchMessage, Transport, batch_topic
+from streams.transport import BatchMessage, Consumer, Transport, batch_topic
 from tests.kafka.batch_worker import SETTINGS, report
 
 BLOCKS = 3
 
 
 class Job(msgspec.Struct, forbid_unknown_fields=True):
-    """What to run; `padding` random bytes go into each block."""
+    """What to run.
+
+    `padding` random bytes go into each block. A fetch waits up to `patience_s` for data. `busy_s`: so long
+    the process has other things to do when it seeks, as on a loaded machine.
+    """
 
     broker: str
     group: str
@@ -34,12 +41,28 @@ class Job(msgspec.Struct, forbid_unknown_fields=True):
     padding: int = 100
     standbys: int = 0
     checkpoint_s: float = 0.2
+    patience_s: float = transport.FETCH_PATIENCE_S
+    busy_s: float = 0.0
 
 
 def decode(block: bytes) -> dict[str, int]:
     """The block's counters, without its padding."""
     counters: dict[str, int] = json.loads(block.split(b"\0", 1)[0])
     return counters
+
+
+class BusyConsumer(Consumer):
+    """Has other things to do before and after it seeks."""
+
+    busy_s = 0.0
+
+    async def perform_seek(self) -> None:
+        await asyncio.sleep(self.busy_s)
+        await super().perform_seek()
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        await super().seek_wait(partitions)
+        await asyncio.sleep(self.busy_s)
 
 
 class Run:
@@ -62,6 +85,9 @@ class Run:
             self.app, name="counts", partitions=job.partitions, recovery_buffer_size=8, standby_buffer_size=1
         )
         self.app.tables.add(self.table)
+        self.read: Counter[int] = Counter()
+        self.apply = self.table.store.apply_changelog_batch
+        self.table.store.apply_changelog_batch = self.count_read
         self.held: dict[int, dict[int, dict[str, int]]] = {}
         self.ends: dict[TP, int] = {}
         self.changed: set[tuple[int, int]] = set()
@@ -71,6 +97,7 @@ class Run:
         self.app.agent(batch_topic(self.app, job.topic))(self.agent)
         self.app.timer(interval=job.checkpoint_s)(self.checkpoint)
         self.app.timer(interval=0.1)(self.look)
+        self.app.on_partitions_assigned.connect(self.assigned)
 
     @property
     def transport(self) -> Transport:
@@ -93,8 +120,15 @@ class Run:
         if number not in self.held:
             await self.table.own(number)
             found = {int(key): decode(block) for key, block in self.table.store.partition(number).items()}
-            report(kind="restored", partition=number, blocks=found)
+            epoch = self.table.store.epoch(number)
+            report(kind="restored", partition=number, blocks=found, epoch=epoch, read=self.read[number])
             self.held[number] = {key: found.get(key, {"count": 0, "end": 0}) for key in range(BLOCKS)}
+
+    def count_read(self, batch: Any, **how: Any) -> None:
+        """Let the table take over records of its changelog, and count them by partition."""
+        events = list(batch)
+        self.read.update(event.message.partition for event in events)
+        self.apply(events, **how)
 
     def count(self, message: BatchMessage, records: Any) -> None:
         """Count each record once, also where it comes again."""
@@ -133,18 +167,28 @@ class Run:
         self.generation = self.app.consumer_generation_id
         self.held.clear()
 
+    async def assigned(self, sender: Any, assigned: set[TP], **_: Any) -> None:
+        """Report the partitions that the worker has got."""
+        numbers = sorted(tp.partition for tp in assigned if tp.topic == self.job.topic)
+        report(kind="assigned", partitions=numbers)
+
     async def look(self) -> None:
         """Report what the table holds of partitions that are not this worker's: its standbys."""
         for number in range(self.job.partitions):
             if number not in self.held:
                 found = {int(key): decode(block) for key, block in self.table.store.partition(number).items()}
                 if found:
-                    report(kind="standby", partition=number, counts=sum(b["count"] for b in found.values()))
+                    counts = sum(block["count"] for block in found.values())
+                    report(kind="standby", partition=number, counts=counts, blocks=len(found))
 
 
 def main() -> None:
     """Run the job until SIGTERM."""
-    run = Run(msgspec.json.decode(sys.argv[1], type=Job))
+    job = msgspec.json.decode(sys.argv[1], type=Job)
+    transport.FETCH_PATIENCE_S = job.patience_s
+    BusyConsumer.busy_s = job.busy_s
+    Transport.Consumer = BusyConsumer
+    run = Run(job)
     faust.Worker(run.app, loglevel="WARN", redirect_stdouts=False, quiet=True).execute_from_commandline()
 
 

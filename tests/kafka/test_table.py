@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import NewTopic
 
+from streams.epochs import tagged
 from streams.exports import newest
 from tests.kafka.chaos import Load, Process, committed, create_topics, deaths, processes
 from tests.kafka.table_worker import decode
@@ -90,3 +92,49 @@ async def test_a_standby_has_the_blocks_before_it_takes_over(start: Start, kafka
     await second.says(kind="durable", partition=moved, end=40, counts=40)
     (restored,) = second.said(kind="restored", partition=moved)
     assert sum(block["count"] for block in restored["blocks"].values()) == 30
+
+
+@pytest.mark.slow
+async def test_a_standby_misses_nothing_while_the_group_settles_and_takes_over_without_reading_again(
+    start: Start, kafka: str, prefix: str
+) -> None:
+    """Faust stops the flow and empties its queues when thousands of blocks are on their way."""
+    topic, changelog, blocks = f"{prefix}metrics", f"{prefix}g-counts-changelog", 5_000
+    compacted = {"cleanup.policy": "compact"}
+    await create_topics(kafka, NewTopic(topic, 2, 1), NewTopic(changelog, 2, 1, topic_configs=compacted))
+    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+        for number in range(2 * blocks):
+            key, padding = tagged(0, b"%d" % (number // 2)), b"\0" * 500
+            await producer.send(changelog, b'{"count": 1, "end": 0}' + padding, key=key, partition=number % 2)
+    first = await start(partitions=2, standbys=1)
+    for partition in (0, 1):
+        await write(kafka, topic, 3, partition=partition)
+        await first.says(kind="durable", partition=partition, end=3)
+    second = await start(partitions=2, standbys=1, busy_s=0.05)
+    moved = (await second.says(kind="standby", blocks=blocks))[0]["partition"]
+    await first.kill()
+    await write(kafka, topic, 1, partition=moved, first=3)
+    await second.says(kind="durable", partition=moved, end=4)
+    (restored,) = second.said(kind="restored", partition=moved)
+    assert len(restored["blocks"]) == blocks
+    assert restored["read"] == restored["epoch"], "each record before its own is read once"
+
+
+@pytest.mark.slow
+async def test_a_fetch_that_a_rebalance_overtakes_does_not_hold_up_recovery(
+    start: Start, kafka: str, prefix: str
+) -> None:
+    """It would fetch the changelog after recovery has gone to its beginning, and have that thrown away."""
+    topic = f"{prefix}metrics"
+    await create_topics(kafka, NewTopic(topic, 2, 1))
+    first = await start(partitions=2)
+    for partition in (0, 1):
+        await write(kafka, topic, 3, partition=partition)
+        await first.says(kind="durable", partition=partition, end=3)
+    second = await start(partitions=2, patience_s=3.0, busy_s=0.2)
+    ((kept,),) = [line["partitions"] for line in await second.says(kind="assigned")]
+    await write(kafka, topic, 3, partition=kept, first=3)
+    await second.says(kind="durable", partition=kept, counts=6)
+    assert await first.stop() == 0
+    await write(kafka, topic, 3, partition=1 - kept, first=3)
+    await second.says(kind="durable", partition=1 - kept, counts=6)
