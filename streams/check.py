@@ -12,7 +12,9 @@ from actuators import ActuationError, known_actuators, make_actuator
 from detectors.port import DetectorError
 from detectors.registry import make_bank
 from streams.access import client_settings
+from streams.app import ROLES
 from streams.config import Config, ConfigError, KafkaConfig, read
+from streams.privileges import AccessError, of_worker, require
 from streams.signatures import signer, verifier
 from streams.topics import TOPICS
 from streams.worker import open_ledger
@@ -132,6 +134,10 @@ async def _kafka(kafka: KafkaConfig, environ: Mapping[str, str]) -> list[Finding
         return [Finding("kafka", False, words)]
     finally:
         await admin.close()
+    try:
+        await require(kafka, client_settings(kafka, environ), of_worker(kafka, ROLES))
+    except AccessError as error:
+        return [Finding("kafka", True, f"{brokers} answers"), Finding("rights", False, str(error))]
     found = {topic["topic"]: len(topic["partitions"]) for topic in described if topic["error_code"] == 0}
     findings = [Finding("kafka", True, f"{brokers} answers")]
     missing = [kafka.prefix + spec.name for spec in TOPICS if kafka.prefix + spec.name not in found]

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from streams.cli_access import access
 from streams.cli_alerts import feedback, silence
 from streams.cli_backtest import backtest
 from streams.cli_bench import bench
@@ -44,6 +45,7 @@ app.add_typer(keys, name="keys")
 app.add_typer(release, name="release")
 app.add_typer(experiment, name="experiment")
 app.add_typer(serve)
+app.add_typer(access)
 app.add_typer(cost)
 app.add_typer(silence, name="silence")
 app.command()(feedback)

@@ -17,6 +17,7 @@ from streams.exports import ExportError
 from streams.matching import MatcherError
 from streams.notes import NoteError
 from streams.ports import PortError
+from streams.privileges import AccessError
 from streams.produce import ProduceError
 from streams.receive.errors import ReceiveError
 from streams.tail import TailError
@@ -25,6 +26,7 @@ from streams.traces import TraceError
 from streams.worker import WorkerError
 
 EXPECTED = (
+    AccessError,
     ActuationError,
     BackfillError,
     ConfigError,

@@ -6,7 +6,12 @@ from typing import Any
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 
 from streams.config import KafkaConfig
 
@@ -100,6 +105,8 @@ async def _create(admin: AIOKafkaAdminClient, missing: list[TopicSpec], kafka: K
     answer = await admin.create_topics([_new_topic(spec, kafka) for spec in missing])
     for name, code, *message in answer.topic_errors:  # type: ignore[attr-defined]
         error = for_code(code)
+        if error in (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
+            raise TopicError(f"the Kafka user lacks: Create on topic {name}; grant it, or make the topic")
         if code != 0 and error is not TopicAlreadyExistsError:  # another worker was faster
             raise TopicError(
                 f"topic {name} cannot be created: {error.__name__} {message[0] if message else ''}"

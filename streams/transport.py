@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 import faust
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.errors import KafkaError
+from aiokafka.errors import ClusterAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 from faust.exceptions import ImproperlyConfigured
 from faust.tables.manager import TableManager
 from faust.transport.consumer import RecordMap, ensure_TP
@@ -25,6 +25,7 @@ from faust.types.topics import TopicT
 from faust.types.transports import TPorTopicSet
 
 from streams.ingest.fetching import deliver_record_sets
+from streams.privileges import AccessError
 
 log = logging.getLogger(__name__)
 
@@ -445,6 +446,19 @@ class Transport(driver.Transport):
         self.batch_topics: set[str] = set()
         self.records_per_poll = RECORDS_PER_POLL
         self.release: Callable[[], Awaitable[None]] | None = None
+
+    async def _really_create_topic(
+        self, owner: Any, client: Any, topic: str, *args: Any, **options: Any
+    ) -> None:
+        """Make a topic; where that is not allowed, one that an administrator has made will do."""
+        try:
+            await super()._really_create_topic(owner, client, topic, *args, **options)
+        except (TopicAuthorizationFailedError, ClusterAuthorizationFailedError) as error:
+            if topic not in (await client.fetch_all_metadata()).topics():
+                raise AccessError(
+                    f"the Kafka user lacks: Create on topic {topic}; grant it, or make the topic, with "
+                    "cleanup.policy=compact"
+                ) from error
 
     def acknowledge(self, tp: TP, end: int) -> None:
         """Acknowledge all batches of `tp` delivered below the offset `end` (exclusive).

@@ -23,6 +23,7 @@ from streams.guards import guarded
 from streams.lag import unread
 from streams.output import Output
 from streams.planning import PlanPartition
+from streams.privileges import of_worker, require
 from streams.rehearsal import rehearse
 from streams.signatures import signer, unsigned, verifier
 from streams.telemetry import Telemetry
@@ -152,6 +153,7 @@ class Worker:
         `patience_s` bounds the wait for the brokers; without it the wait has no end.
 
         Raises:
+            AccessError: the Kafka user lacks a right.
             TopicError: a topic is not as it must be.
             KafkaError: the brokers did not answer within `patience_s`.
         """
@@ -170,6 +172,7 @@ class Worker:
         began = time.monotonic()
         while True:
             try:
+                await require(self.config.kafka, self._kafka, of_worker(self.config.kafka, self._roles))
                 created = await ensure_topics(self.config.kafka, self._kafka)
             except (KafkaError, OSError) as error:
                 if patience_s is not None and time.monotonic() - began > patience_s:

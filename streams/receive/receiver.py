@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from streams.access import client_settings
 from streams.config import Config, ConfigError
 from streams.ports import PortError, server_context
+from streams.privileges import of_receiver, require
 from streams.receive.access import Doors, check_exposure
 from streams.receive.errors import ReceiveError
 from streams.receive.grpc_otlp import GrpcPort
@@ -63,11 +64,15 @@ class Receiver:
 
         Raises:
             KafkaError: the brokers cannot be reached.
+            AccessError: the Kafka user lacks a right.
             ReceiveError: there is no topic.
             PortError: a port is taken.
         """
         receive = self._config.receive
         split(b"")  # compile, before a producer waits for it
+        await require(
+            self._config.kafka, self._connection, of_receiver(self._config.kafka, receive.otlp_topics)
+        )
         await self._intake.start()
         pages = Pages(receive, self._intake, self._doors, self._registry)
         self._runner = web.AppRunner(pages.application(), access_log=None)

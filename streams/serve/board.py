@@ -13,6 +13,7 @@ from schemas import Command, Forecast, Scale, SchemaError, decode
 from streams.access import client_settings
 from streams.config import Config
 from streams.ports import PortError
+from streams.privileges import of_server, require
 from streams.serve.figures import Known
 from streams.signatures import verifier
 from streams.topics import COMMANDS, FORECASTS, partitions_of
@@ -37,6 +38,7 @@ class Board:
         verify: Verify | None,
         clock: Callable[[], int],
     ) -> None:
+        self._kafka = config.kafka
         self._prefix = config.kafka.prefix
         self._connection = dict(connection)
         self._verify = verify
@@ -67,7 +69,9 @@ class Board:
 
         Raises:
             KafkaError: the brokers cannot be reached.
+            AccessError: the Kafka user lacks a right.
         """
+        await require(self._kafka, self._connection, of_server(self._kafka))
         self._consumer = AIOKafkaConsumer(**self._connection, enable_auto_commit=False, fetch_max_wait_ms=100)
         await self._consumer.start()
         partitions = [
