@@ -27,6 +27,7 @@ from streams.suppression import Held, Suppression
 log = logging.getLogger(__name__)
 
 SILENCES = b"silences"
+FORGET_MS = 86_400_000
 RANK: dict[State, int] = {"pending": 0, "firing": 1, "resolved": 2}
 
 
@@ -130,12 +131,12 @@ class AlertPartition:
     def _forget(self, group: GroupState, now_ms: int) -> None:
         """Cases that can neither open again nor have anybody to be told of them."""
         newest = max((at for at, _ in group.last.values()), default=0)
-        over = max(newest, min(now_ms, newest + 2 * self._window)) - 2 * self._window
+        over = now_ms - max(FORGET_MS, 2 * self._window)
         left = [c for c in group.cases if c.resolved_at is None or c.resolved_at >= over or self._untold(c)]
         if len(left) < len(group.cases):
             group.cases = left
             self._dirty.add(group.key)
-        if not group.cases and not group.waiting and newest < now_ms - FORGET_MS:
+        if not group.cases and not group.waiting and newest < over:
             del self.groups[group.key]
             self._dirty.add(group.key)
 
@@ -204,6 +205,3 @@ class AlertPartition:
                     self.groups[group.key] = group
             except (msgspec.MsgspecError, MatcherError) as error:
                 log.warning("alerts of %s cannot be used (%s): left out", key.decode(errors="replace"), error)
-
-
-FORGET_MS = 86_400_000

@@ -81,10 +81,6 @@ class AlertBook:
             grown[: len(self.rows)], rule[: len(self.rows)] = self.rows, self.rule
             self.rows, self.rule = grown, rule
 
-    def open(self, row: int) -> bool:
-        """Whether an alert of the row is open, on its values or on its silence."""
-        return bool(self.rows["state"][row] != QUIET or self.rows["silent"][row] == 1)
-
     def step(
         self,
         rows: NDArray[np.int64],
@@ -105,6 +101,21 @@ class AlertBook:
         for i in concerned.tolist():
             alarmed = (1.0 if strength is None else float(strength[i])) if alarm[i] else 0.0
             changes += self._one(i, int(rows[i]), int(times[i]), alarmed, bool(outside[i]))
+        return changes
+
+    def abandon(self, rows: NDArray[np.int64], times: NDArray[np.int64]) -> list[Transition]:
+        """Resolve the alerts of series that will not be heard of again, at these times."""
+        changes = []
+        for row, time in zip(rows.tolist(), times.tolist(), strict=True):
+            alert = self.rows[row]
+            alert["state"] = QUIET
+            changes.append(
+                Transition(
+                    index=-1, row=row, state="resolved", started_at=int(alert["started"]), changed_at=time,
+                    anomalies=int(alert["anomalies"]), strength=round(float(alert["strength"]), 3),
+                    suppressed=None,
+                )
+            )  # fmt: skip
         return changes
 
     def _one(self, index: int, row: int, time: int, alarmed: float, outside: bool) -> list[Transition]:

@@ -31,6 +31,11 @@ class Changes:
         told = f"expected about {expected:.6g}" if np.isfinite(expected) else "no expectation yet"
         return self._message(change, f"{self._rows.index.key(change.row)} is {value[i]:.6g}, {told}")
 
+    def abandoned(self, changes: Sequence[Transition]) -> list[Output]:
+        """Alerts on values of series that are gone for good."""
+        self._rows.mark(change.row for change in changes)
+        return [self._message(change, f"{self._rows.index.key(change.row)} is gone") for change in changes]
+
     def silent(self, changes: Sequence[Change]) -> list[Output]:
         """Alerts on series that fell silent, or are heard again or gone for good."""
         self._rows.mark(change.row for change in changes)

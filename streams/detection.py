@@ -117,7 +117,10 @@ class DetectPartition:
         outputs: list[Output] = []
         for each in self.steering.due(position):
             if isinstance(each.what, Tick):
-                outputs += self._changes.silent(self.steering.passed(each.what.now))
+                now = each.what.now
+                if self.steering.watching:
+                    outputs += self._changes.silent(self.steering.passed(now))
+                outputs += self._changes.abandoned(self.steering.abandoned(now))
         return outputs
 
     # -- from beside the samples -----------------------------------------------------------------

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas import Feedback
+from streams.alerts import QUIET, Transition
 from streams.controls import LAYOUT, Cursor, Placed, Queue
 from streams.feedback import Heard, Told, hear, telling
 from streams.ingest import NEVER
@@ -83,12 +84,24 @@ class Steering:
         last = self._rows.last_time[: self._rows.count]
         return self._watch.passed(time, last, self._limits(), self._silent())
 
+    def abandoned(self, time: int) -> list[Transition]:
+        """It is `time` (Unix ms): alerts of series that are gone for good resolve."""
+        rows = self._abandoned(time)
+        if not len(rows):
+            return []
+        return self._rows.book.abandon(rows, self._rows.last_time[rows] + self._gone)
+
+    def _abandoned(self, time: int) -> NDArray[np.int64]:
+        open_ = np.flatnonzero(self._rows.book.rows["state"][: self._rows.count] != QUIET)
+        return open_[self._rows.last_time[open_] <= time - self._gone]
+
     def wants_time(self, now_ms: int) -> bool:
-        """Whether `now_ms` would make a series silent, and was not told lately."""
-        if not self.watching or now_ms - self._asked < ASK_AGAIN_MS:
+        """Whether `now_ms` would make a series silent, or gone, and was not told lately."""
+        if now_ms - self._asked < ASK_AGAIN_MS:
             return False
         last = self._rows.last_time[: self._rows.count]
-        if not self._watch.would_change(now_ms, last, self._limits(), self._silent()):
+        silent = self.watching and self._watch.would_change(now_ms, last, self._limits(), self._silent())
+        if not silent and not len(self._abandoned(now_ms)):
             return False
         self._asked = now_ms
         return True
