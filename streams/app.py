@@ -29,7 +29,7 @@ from streams.state import block_table
 from streams.targets import Roles
 from streams.transport import Transport, batch_topic
 
-ROLES = ("detect", "alert", "plan", "act")
+ROLES = ("detect", "plan", "act")
 TICK_S = 1.0  # how often time passes where nothing comes
 MAX_BLOCK_BYTES = 1024 * 1024  # so that rows of large models do not make records that no broker takes
 
@@ -125,7 +125,6 @@ def build(
             "detect", detector(config, state_key), topics.METRICS, topics.DETECT_CONTROL,
             control=topics.DETECT_CONTROL.name,
         )  # fmt: skip
-    if "alert" in roles:
         alert = stage(
             "alert",
             lambda partition: AlertPartition(partition, config.alerts),

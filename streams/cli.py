@@ -97,9 +97,7 @@ def demo(
 @app.command()
 def worker(
     config: ConfigOption,
-    roles: Annotated[
-        str, typer.Option(help="comma-separated: detect, alert, plan, act")
-    ] = "detect,alert,plan,act",
+    roles: Annotated[str, typer.Option(help="comma-separated: detect, plan, act")] = "detect,plan,act",
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="log the Kafka client too")] = False,
 ) -> None:
     """A production worker; SIGTERM and Ctrl-C stop it after its state is written."""
