@@ -127,7 +127,7 @@ class WorkerProcess:
 
     setting: Setting
     log: Path
-    roles: str = "detect,alert,plan,act"
+    roles: str = "detect,plan,act"
     environ: Mapping[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
