@@ -31,6 +31,7 @@ from streams.rules import Rules
 SHARE = 0.1
 DRAWS = 50
 DAY_MS = 86_400_000
+ANSWER_MS = 3_600_000  # somebody says so long after an alarm what it was
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Alarm(NamedTuple):
 
 
 class Group:
-    """The detectors of one metric's series, after the first half of each."""
+    """The detectors of one metric's series, and what they alarm on in the first half of each."""
 
     def __init__(self, series: Sequence[Labelled]) -> None:
         self.series = series
@@ -112,8 +113,6 @@ class Group:
                 self.alarms.append(
                     Alarm(row, at, "below" if each.values[at] < scores.expected[at] else "above")
                 )
-        count = len(series)
-        self._state = self.bank.dump(0, count), self.book.rows.copy()
 
     def _detect(self, row: int, part: slice) -> Scores:
         each = self.series[row]
@@ -128,16 +127,27 @@ class Group:
 
     def score(self, told: Sequence[Alarm]) -> Score:
         """Score the second halves, having heard what these alarms of the first were."""
-        count = len(self.series)
-        self.bank.load(0, count, self._state[0])
-        self.book.rows[:] = self._state[1]
-        for number, (row, at, side) in enumerate(told, 1):
-            each = self.series[row]
-            verdict: Verdict = "real" if each.event[at] else "false-alarm"
-            word = Feedback(series=str(row), ts=int(each.times[at]), verdict=verdict, side=side)
-            hear(Told(number, word, None), row, np.arange(count), self.book.rows, self.bank)
-        scores = [self._second(row) for row in range(count)]
-        return Score(*(sum(column) for column in zip(*scores, strict=True)))
+        rows = np.arange(len(self.series))
+        done = np.zeros(len(rows), np.int64)
+        self._begin()
+        spoken = sorted((int(self.series[alarm.row].times[alarm.at]), alarm) for alarm in told)
+        for number, (ts, alarm) in enumerate(spoken, 1):
+            for row, each in enumerate(self.series):  # all go on until somebody has spoken
+                until = min(each.half, int(np.searchsorted(each.times, ts + ANSWER_MS, side="right")))
+                if until > done[row]:
+                    self._detect(row, slice(int(done[row]), until))
+                    done[row] = until
+            verdict: Verdict = "real" if self.series[alarm.row].event[alarm.at] else "false-alarm"
+            word = Feedback(series=str(alarm.row), ts=ts, verdict=verdict, side=alarm.side)
+            hear(Told(number, word, None), alarm.row, rows, self.book.rows, self.bank)
+        for row, each in enumerate(self.series):
+            self._detect(row, slice(int(done[row]), each.half))
+        return _pooled([self._second(row) for row in range(len(rows))])
+
+    def _begin(self) -> None:
+        for row in range(len(self.series)):
+            self.bank.reset(row)
+        self.book.rows[:] = np.zeros((), self.book.rows.dtype)
 
     def _second(self, row: int) -> Score:
         each = self.series[row]

@@ -1,9 +1,10 @@
 """What people say of alarms, and how far that moves the thresholds of a series and of those of its metric.
 
-A false alarm raises the threshold on the side that it was on, the more the stronger it was; one that was real
-takes some of that back, and so does what was missed, which lowers it below what was calibrated too. Series of
-the same metric move by a share of it. The factors and the bounds were chosen on NAB's labels; see
-docs/detection.md for what they do on data that they were not chosen on.
+A weak false alarm raises the threshold on the side that it was on to just above it: most are barely beyond the
+threshold, what is real seldom is. A strong one raises it a little only, since no threshold would tell it from
+what is real. An alarm that was real takes some of that back, and so does what was missed, which lowers the
+threshold below what was calibrated too. Series of the same metric move by a share of it. See docs/detection.md
+for what that does.
 """
 
 import math
@@ -20,9 +21,9 @@ from streams.controls import Placed
 
 CODES: dict[Verdict, int] = {"false-alarm": 1, "real": 2, "missed": 3}
 
-FALSE_STEP = 0.15  # of the logarithm of the threshold
-FALSE_SHARE = 0.6  # of the logarithm of the alarm's strength, at most STRONGEST
-STRONGEST = 1.5
+MARGIN = 0.03  # of the logarithm of the threshold, beyond the alarm
+WEAK = 0.4  # logarithm of the strength up to which such an alarm is not to come again
+STRONG_SHARE = 0.25  # of WEAK, where it was stronger: no threshold tells it from what is real
 REAL_STEP = -0.1
 MISSED_STEP = -0.25
 GROUP_SHARE = 0.25
@@ -57,7 +58,8 @@ def move(verdict: Verdict | None, strength: float) -> float:
     """By how much a word on an alarm of this strength moves the logarithm of the series' threshold."""
     match verdict:
         case "false-alarm":
-            return FALSE_STEP + FALSE_SHARE * min(math.log(max(strength, 1.0)), STRONGEST)
+            beyond = math.log(max(strength, 1.0))
+            return MARGIN + (beyond if beyond <= WEAK else STRONG_SHARE * WEAK)
         case "real":
             return REAL_STEP
         case "missed":

@@ -89,7 +89,7 @@ def test_after_a_level_shift_the_alert_resolves_and_does_not_fire_for_each_batch
 def test_a_false_alarm_raises_its_side_of_its_series_and_a_share_of_the_metric() -> None:
     part = partition()
     spike = noise(600)
-    spike[500] = 114.0
+    spike[500] = 112.0
     both = [*wave(spike), *wave(noise(600, 3), "b", 600)]
     found = part.process(both, NOW)
     assert ('m{host="a"}', "firing", 500) in changes(found)
