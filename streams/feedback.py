@@ -1,10 +1,10 @@
 """What people say of alarms, and how far that moves the thresholds of a series and of those of its metric.
 
-A weak false alarm raises the threshold on the side that it was on to just above it: most are barely beyond the
-threshold, what is real seldom is. A strong one raises it a little only, since no threshold would tell it from
-what is real. An alarm that was real takes some of that back, and so does what was missed, which lowers the
-threshold below what was calibrated too. Series of the same metric move by a share of it. See docs/detection.md
-for what that does.
+A weak false alarm raises the threshold on the side that it was on to just above it: most are barely beyond
+the threshold, what is real seldom is. A strong one raises it a little only, since no threshold would tell it
+from what is real. An alarm that was real takes some of that back, and so does what was missed, which lowers
+the threshold below what was calibrated too. Series of the same metric move by a share of it. See
+docs/detection.md for what that does.
 """
 
 import math

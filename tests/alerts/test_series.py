@@ -21,10 +21,12 @@ NOW = START + 100_000 * MINUTE
 DAY = 1440 * MINUTE
 
 
-def partition(config: AlertConfig | None = None, evict_after_ms: int = 1 << 62) -> DetectPartition:
+def partition(
+    config: AlertConfig | None = None, evict_after_ms: int = 1 << 62, model: str = "ewma-z"
+) -> DetectPartition:
     return DetectPartition(
         0,
-        bank=make_bank("tidegate", alarms_per_series_day=1.0),
+        bank=make_bank(model, alarms_per_series_day=1 / 7),
         alerts=config or AlertConfig(),
         roles=Roles([]),
         limits=Limits(),
@@ -72,7 +74,7 @@ def word(number: int, minute: int, verdict: Verdict, host: str = "a", side: Side
 
 @pytest.mark.parametrize("batch", [1, 7, 3000])
 def test_after_a_level_shift_the_alert_resolves_and_does_not_fire_for_each_batch(batch: int) -> None:
-    part = partition(AlertConfig(resolve_after_s=900))
+    part = partition(AlertConfig(resolve_after_s=900), model="tidegate")
     records = wave(noise(1000) + [value + 60.0 for value in noise(2000, 2)])
     outputs: list[Output] = []
     for first in range(0, len(records), batch):
@@ -89,7 +91,7 @@ def test_after_a_level_shift_the_alert_resolves_and_does_not_fire_for_each_batch
 def test_a_false_alarm_raises_its_side_of_its_series_and_a_share_of_the_metric() -> None:
     part = partition()
     spike = noise(600)
-    spike[500] = 112.0
+    spike[500] = 108.5
     both = [*wave(spike), *wave(noise(600, 3), "b", 600)]
     found = part.process(both, NOW)
     assert ('m{host="a"}', "firing", 500) in changes(found)
