@@ -44,7 +44,31 @@ def _webhook(params: Params, env: Env) -> Actuator:
     return Webhook(_config("webhook", params, WebhookConfig), env=env)
 
 
+def _argo_rollouts(params: Params, env: Env) -> Actuator:
+    from actuators.argo_rollouts import ArgoRollouts  # noqa: PLC0415 - needs an extra
+    from actuators.kubernetes_custom import DeliveryConfig  # noqa: PLC0415
+
+    return ArgoRollouts(_config("argo-rollouts", params, DeliveryConfig), env=env)
+
+
+def _flagger(params: Params, env: Env) -> Actuator:
+    from actuators.flagger import Flagger  # noqa: PLC0415 - needs an extra
+    from actuators.kubernetes_custom import DeliveryConfig  # noqa: PLC0415
+
+    return Flagger(_config("flagger", params, DeliveryConfig), env=env)
+
+
+def _knative(params: Params, env: Env) -> Actuator:
+    from actuators.knative import Knative  # noqa: PLC0415 - needs an extra
+    from actuators.kubernetes_custom import DeliveryConfig  # noqa: PLC0415
+
+    return Knative(_config("knative", params, DeliveryConfig), env=env)
+
+
 _REGISTRY: Mapping[str, Callable[[Params, Env], Actuator]] = {
+    "argo-rollouts": _argo_rollouts,
+    "flagger": _flagger,
+    "knative": _knative,
     "kubernetes": _kubernetes,
     "noop": _noop,
     "simulated": _simulated,

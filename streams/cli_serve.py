@@ -49,3 +49,19 @@ def serve_external_metrics(config: ConfigOption, verbose: Verbose = False) -> No
     settings = read(config)
     log_to_terminal(verbose)
     run_async(until_stopped(ExternalMetricsService(settings, environ=os.environ, clock=wall_clock)))
+
+
+@serve.command("flagger-gates")
+def flagger_gates(
+    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="port to listen on")] = 8_090,
+    context: Annotated[str | None, typer.Option(help="of the kubeconfig; default: the current one")] = None,
+) -> None:
+    """Answer Flagger's webhooks from what the actuator `flagger` wrote on its Canaries."""
+    from aiohttp import web  # noqa: PLC0415
+
+    from actuators.flagger_gates import Gates  # noqa: PLC0415
+    from actuators.kubernetes_custom import DeliveryConfig  # noqa: PLC0415
+
+    gates = Gates(DeliveryConfig(context=context), env=os.environ)
+    web.run_app(gates.app, host=host, port=port, print=None)
