@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from actuators.compose import Compose, ComposeConfig
 from actuators.dry_run import DryRun
 from actuators.errors import ConfigurationError
 from actuators.noop import Noop, NoopConfig
@@ -32,6 +33,16 @@ def _noop(params: Params, env: Env) -> Actuator:
 
 def _simulated(params: Params, env: Env) -> Actuator:
     return SimulatedCluster(_config("simulated", params, ClusterConfig))
+
+
+def _aws(params: Params, env: Env) -> Actuator:
+    from actuators.aws import Aws, AwsConfig  # noqa: PLC0415 - needs an extra
+
+    return Aws(_config("aws", params, AwsConfig))
+
+
+def _compose(params: Params, env: Env) -> Actuator:
+    return Compose(_config("compose", params, ComposeConfig), env=env)
 
 
 def _kubernetes(params: Params, env: Env) -> Actuator:
@@ -69,6 +80,8 @@ _REGISTRY: Mapping[str, Callable[[Params, Env], Actuator]] = {
     "argo-rollouts": _argo_rollouts,
     "flagger": _flagger,
     "knative": _knative,
+    "aws": _aws,
+    "compose": _compose,
     "kubernetes": _kubernetes,
     "noop": _noop,
     "simulated": _simulated,

@@ -1,5 +1,6 @@
 """The external metrics API of Kubernetes (external.metrics.k8s.io/v1beta1), for plain HPAs."""
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ class Api:
         app.router.add_get(ROOT, self._resources)
         app.router.add_get(f"{ROOT}/namespaces/{{namespace}}/{{metric}}", self._value)
         app.router.add_get("/healthz", self._health)
+        app.router.add_get("/metrics", self._exposed)
         return app
 
     @web.middleware
@@ -72,16 +74,8 @@ class Api:
         name = request.match_info["metric"]
         try:
             selector = labels_of(request.query.get("labelSelector", ""))
-            ask = make_ask(
-                self._targets,
-                selector.get("target"),
-                metric=name.removeprefix(PREFIX) if name.startswith(PREFIX) else "",
-                quantile=selector.get("quantile"),
-                horizon_s=selector.get("horizon"),
-                default_quantile=self._config.serve.quantile,
-            )
-            known = self._board.of(ask.target.name)
-            value = answer(ask, known, self._clock(), self._config.serve.stale_s)
+            metric = name.removeprefix(PREFIX) if name.startswith(PREFIX) else ""
+            value = self._of(selector.get("target"), metric, selector)
         except UnknownError as error:
             return _status(404, "NotFound", str(error))
         except AskError as error:
@@ -90,12 +84,35 @@ class Api:
             return _status(503, "ServiceUnavailable", str(error))
         item = {
             "metricName": name,
-            "metricLabels": {"target": ask.target.name},
+            "metricLabels": {"target": selector["target"]},
             "timestamp": datetime.fromtimestamp(self._clock() // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "value": quantity(value),
         }
         body = {"kind": "ExternalMetricValueList", "apiVersion": f"{GROUP}/{VERSION}", "metadata": {}}
         return web.json_response(body | {"items": [item]})
+
+    async def _exposed(self, _: web.Request) -> web.Response:
+        """For scrapers, and autoscalers that read Prometheus; what is not known is absent, not zero."""
+        lines = []
+        for metric, words in zip(METRICS, ("Replicas that are commanded", "Load to expect"), strict=True):
+            lines += [f"# HELP {PREFIX}{metric} {words}.", f"# TYPE {PREFIX}{metric} gauge"]
+            for name in sorted(self._targets):
+                with contextlib.suppress(AskError, StaleError):
+                    value = self._of(name, metric, {})
+                    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+                    lines.append(f'{PREFIX}{metric}{{target="{escaped}"}} {value:g}')
+        return web.Response(text="\n".join(lines) + "\n")
+
+    def _of(self, target: str | None, metric: str, selector: Mapping[str, str]) -> float:
+        ask = make_ask(
+            self._targets,
+            target,
+            metric=metric,
+            quantile=selector.get("quantile"),
+            horizon_s=selector.get("horizon"),
+            default_quantile=self._config.serve.quantile,
+        )
+        return answer(ask, self._board.of(ask.target.name), self._clock(), self._config.serve.stale_s)
 
     async def _health(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n")

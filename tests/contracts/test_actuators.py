@@ -126,6 +126,26 @@ async def webhook(dry_run: bool, lend: Lend) -> AsyncIterator[Rig]:
 
 
 @asynccontextmanager
+async def aws(dry_run: bool, lend: Lend) -> AsyncIterator[Rig]:
+    from tests.actuators import moto_server  # noqa: PLC0415 - needs the extra
+
+    with moto_server.running() as url:
+        client = moto_server.client(url)
+        moto_server.create_group(client, TARGET, 2)
+        made = make_actuator("aws", moto_server.params(url), env={}, dry_run=dry_run)
+        yield Rig(made, _now(lambda: moto_server.desired(client, TARGET)), lambda: 0)
+
+
+@asynccontextmanager
+async def compose(dry_run: bool, lend: Lend) -> AsyncIterator[Rig]:
+    from tests.actuators.compose_program import Program  # noqa: PLC0415
+
+    program = Program(lend("tmp_path"), {TARGET: 2})
+    made = make_actuator("compose", {"program": program.words}, env=program.env, dry_run=dry_run)
+    yield Rig(made, _now(program.counts), program.changes)
+
+
+@asynccontextmanager
 async def kubernetes(dry_run: bool, lend: Lend) -> AsyncIterator[Rig]:
     kubeconfig = lend("kubernetes_lab")
     from tests.actuators import cluster  # noqa: PLC0415 - needs the extra
@@ -176,6 +196,8 @@ RIGS: dict[str, Callable[[bool, Lend], AbstractAsyncContextManager[Rig]]] = {
     "argo-rollouts": _delivery("argo-rollouts", "rollouts.v1alpha1.argoproj.io", "rolling_out", True),
     "flagger": _delivery("flagger", "canaries.v1beta1.flagger.app", "in_analysis", False),
     "knative": _delivery("knative", "services.v1.serving.knative.dev", "with_revisions", False),
+    "aws": aws,
+    "compose": compose,
     "kubernetes": kubernetes,
     "noop": noop,
     "simulated": simulated,

@@ -13,6 +13,7 @@ import aiohttp
 import grpc
 import pytest
 from aiokafka.admin import NewTopic
+from prometheus_client.parser import text_string_to_metric_families
 
 from actuators.signing import Signer, generate_pem
 from schemas import encode
@@ -186,6 +187,17 @@ async def test_the_external_metrics_api(serve: Serve, kafka: str, prefix: str, t
     assert told["items"][0]["value"] == "7"
     status, resources = await get(root)
     assert {each["name"] for each in resources["resources"]} == {"tidegate_replicas", "tidegate_load"}
+    context = ssl.create_default_context(cafile=str(authority.cert))
+    context.load_cert_chain(proxy.cert, proxy.key)
+    url = f"https://localhost:{service.port}/metrics"
+    async with aiohttp.ClientSession() as session, session.get(url, ssl=context) as response:
+        exposed = await response.text()
+    found = {
+        (metric.name, each.labels["target"], each.value)
+        for metric in text_string_to_metric_families(exposed)
+        for each in metric.samples
+    }
+    assert found == {("tidegate_replicas", "checkout", 7.0), ("tidegate_load", "checkout", 200.0)}
     assert (await get(f"{root}/namespaces/shop/other?labelSelector=target%3Dcheckout"))[0] == 404
     assert (await get(f"{root}/namespaces/shop/tidegate_load?labelSelector=target%21%3Dx"))[0] == 400
 
