@@ -10,24 +10,25 @@ from detectors.forecasting.rows import Rows
 from detectors.forecasting.seasonal_models import horizon_ms
 from detectors.forecasting.seasonal_state import HORIZONS, layout
 
-VERSION = 1
-MODELS = ("persistence", "seasonal-naive", "weekly-naive", "regression")
+VERSION = 2
+MODELS = ("persistence", "seasonal-naive", "weekly-naive", "regression", "cycle")
 ENSEMBLE = "ensemble"
 
 
 class SeasonalForecaster(Rows):
-    """An online ensemble per series: persistence, yesterday, last week, a regression, models from outside.
+    """An online ensemble per series: persistence, yesterday, last week, a regression, its own cycle, others.
 
     For horizons of the cadence times powers of two, up to a day, a robust recursive least squares
-    regression weighs level, trend, the pattern of the hour, of the last days, of yesterday and of the
-    week by what they contribute, so a seasonality counts as far as it has reduced errors. Models are
+    regression weighs level, trend, the pattern of the hour, of the last days, of yesterday, of the week and
+    of the load's own period, where one is found (see `seasonal_period`), by what they contribute, so a
+    seasonality counts as far as it has reduced errors. Models are
     averaged by a power of their recent pinball loss at that horizon; quantiles come from decayed
     histograms of standardised errors of the average itself (online conformal prediction: Vovk,
     Gammerman and Shafer 2005), so their coverage holds. A horizon between two learnt ones mixes their
     models; beyond a day, the day's are used.
 
     `outside` names models whose points the caller gives with each sample (see `horizons_ms`).
-    State is constant, about 100 KB a row: for the loads of targets, not for every metric.
+    State is constant, about 125 KB a row: for the loads of targets, not for every metric.
 
     >>> model = SeasonalForecaster()
     >>> model.grow(1)
@@ -97,6 +98,11 @@ class SeasonalForecaster(Rows):
         """The horizons learnt at the row's cadence, `HORIZONS` of them; 0 for those past a day."""
         cadence = float(self._table["cadence_ms"][row])
         return tuple(horizon_ms(cadence, k) if cadence > 0.0 else 0.0 for k in range(HORIZONS))
+
+    def period_ms(self, row: int) -> float | None:
+        """The load's own period in ms, None where none has been found."""
+        samples = float(self._table["period"][row])
+        return samples * self.cadence_ms(row) if samples > 0.0 else None
 
     def losses(self, row: int) -> F64:
         """Recent mean pinball loss `[horizon, model]` at 0.5, 0.9 and 0.99, over the scale; NaN: none yet."""

@@ -22,6 +22,7 @@ from detectors.forecasting.seasonal_models import (
     write_features,
     write_spreads,
 )
+from detectors.forecasting.seasonal_period import follow_period
 from detectors.forecasting.seasonal_state import (
     CELLS,
     DAY_CELLS,
@@ -160,6 +161,10 @@ def _follow(row: Any, time_ms: float, value: float) -> None:
     hour = cell_of(time_ms, HOUR_MS, HOUR_CELLS)
     row.hour[hour] += 0.1 * (value - row.middle - row.hour[hour])
     _follow_day(row, time_ms, value)
+    missed = 0
+    if row.count > 2:
+        missed = round(min((time_ms - row.last_ms) / row.cadence_ms, 1e6)) - 1
+    follow_period(row, value, max(missed, 0))
     row.last_ms, row.value = time_ms, value
 
 

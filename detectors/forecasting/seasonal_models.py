@@ -7,8 +7,10 @@ import numpy as np
 from numba import njit
 
 from detectors.forecasting.port import F64
+from detectors.forecasting.seasonal_period import cycle_mean
 from detectors.forecasting.seasonal_state import (
     CELLS,
+    CYCLE,
     DAY_CELLS,
     DAY_MS,
     EDGES,
@@ -124,6 +126,9 @@ def write_features(row: Any, ahead_ms: float, x: F64) -> None:
         x[6] = (row.day[day_then] - row.day[day_now]) / scale
         x[7] = (row.day[day_then] - value) / scale
         x[8] = (row.yesterday[day_then] - value) / scale
+    x[10] = 0.0
+    if row.period > 0.0:
+        x[10] = (cycle_mean(row, ahead_ms / row.cadence_ms) - value) / scale
     week_then = cell_of(then, WEEK_MS, WEEK_CELLS)
     if row.week_seen[week_then] > 0:
         x[9] = (row.week[week_then] - value) / scale
@@ -196,6 +201,10 @@ def write_centres(row: Any, k: int, ahead_ms: float, x: F64, centre: F64) -> Non
         rise += row.weights[k, i] * x[i]
     # Far ahead, what is learnt before there is a yesterday would have to be unlearnt after.
     centre[REGRESSION] = rise if math.isfinite(rise) and (known or ahead_ms <= HOUR_MS) else math.nan
+    centre[CYCLE] = x[10] if row.period > 0.0 else math.nan
+    # A regression learns where in the cycle its own horizon lies, and is wrong elsewhere in it.
+    if abs(ahead_ms - horizon_ms(row.cadence_ms, k)) > 0.1 * row.period * row.cadence_ms > 0.0:
+        centre[REGRESSION] = math.nan
     mix(row, k, centre)
 
 

@@ -10,13 +10,15 @@ SLOTS = 13  # forecasts under way per horizon; a longer horizon is tried now and
 PACE = 12
 
 # Models of the centre; more may follow from outside, the ensemble is the last.
-PERSISTENCE, NAIVE, WEEKLY, REGRESSION = 0, 1, 2, 3
-NATIVE = 4
-FEATURES = 10  # of the regression
+PERSISTENCE, NAIVE, WEEKLY, REGRESSION, CYCLE = 0, 1, 2, 3, 4
+NATIVE = 5
+FEATURES = 11  # of the regression
 SPREADS = 5  # regressors of the spread
 CELLS = 64  # of the histogram of standardised errors
 EDGES = np.sinh(np.linspace(-4.5, 4.5, CELLS + 1)) / 2.5
 PRIOR = np.diff(1.0 / (1.0 + np.exp(-EDGES / 0.7)))  # logistic errors of mean size one
+
+RING = 2048  # last values, among which the load's own period is looked for
 
 # Tables by phase. Two samples a cell or more at a cadence of a minute, so that noise averages out.
 HOUR_CELLS, DAY_CELLS, WEEK_CELLS, ERROR_CELLS = 60, 288, 672, 24
@@ -56,6 +58,9 @@ def layout(models: int) -> np.dtype[Any]:
             ("week", "f4", (WEEK_CELLS,)),
             ("day_seen", "u1", (DAY_CELLS,)),
             ("week_seen", "u1", (WEEK_CELLS,)),
+            ("ring", "f4", (RING,)),
+            ("ring_count", "i8"),
+            ("period", "f8"),  # in samples; 0: none found
             ("error_day", "f4", (HORIZONS, ERROR_CELLS)),
             ("weights", "f8", (HORIZONS, FEATURES)),
             ("covariance", "f8", (HORIZONS, FEATURES, FEATURES)),

@@ -25,6 +25,7 @@ def test_a_river_member_takes_part() -> None:
         "seasonal-naive",
         "weekly-naive",
         "regression",
+        "cycle",
         "holt",
         "ensemble",
     )

@@ -108,6 +108,40 @@ def test_ensemble_is_close_to_its_best_member(shape: str) -> None:
     assert (losses["ensemble"] <= 1.15 * best).all()
 
 
+@pytest.mark.parametrize("period", [40.5, 97.0])
+def test_a_period_that_no_clock_tells_is_found(period: float) -> None:
+    rng = np.random.default_rng(12)
+    minute = np.arange(3 * 1440)
+    values = 200 + 50 * np.sin(2 * np.pi * minute / period) + 8 * rng.standard_normal(len(minute))
+    horizons = [10, 60, 200]
+    came = truth(values, horizons, 13, 2 * 1440)
+    ours = pinball(follow(values, horizons, 13, 2 * 1440), came)
+    yesterday = pinball(follow(values, horizons, 13, 2 * 1440, "seasonal-naive"), came)
+    assert (ours < 0.5 * yesterday).all()
+    bank = SeasonalForecaster()
+    bank.grow(1)
+    bank.update(np.zeros(len(minute), dtype=np.int64), MINUTE * minute, values)
+    found = bank.period_ms(0)
+    assert found is not None
+    assert found == pytest.approx(period * MINUTE, rel=0.005)
+    # An hour of silence: the phase is not known any more.
+    bank.update(ROW, MINUTE * minute[-1:] + 60 * MINUTE, values[-1:])
+    assert bank.period_ms(0) is None
+
+
+@pytest.mark.parametrize("shape", ["noise", "walk"])
+def test_no_period_is_seen_where_there_is_none(shape: str) -> None:
+    steps = np.random.default_rng(13).standard_normal(3 * 1440)
+    values = 500 + 5 * (np.cumsum(steps) if shape == "walk" else 10 * steps)
+    bank = SeasonalForecaster()
+    bank.grow(1)
+    for start in range(0, len(values), 256):
+        part = slice(start, start + 256)
+        times = MINUTE * np.arange(start, start + len(values[part]))
+        bank.update(np.zeros(len(times), dtype=np.int64), times, values[part])
+        assert bank.period_ms(0) is None
+
+
 def test_level_shift_is_followed_within_the_hour() -> None:
     rng = np.random.default_rng(9)
     values = np.concatenate([np.full(2 * 1440, 100.0), np.full(60, 400.0)])
