@@ -14,6 +14,7 @@ from detectors.river_models import PREFIXES as RIVER_PREFIXES
 from detectors.river_models import known_river_models, river_model
 from detectors.tidegate import tidegate_bank
 from detectors.tuned import TunedBank, TunedGroupBank
+from detectors.with_groups import WithGroups
 
 DEFAULT_MODEL = "tidegate"
 ALARMS_PER_SERIES_DAY = 1 / 7
@@ -116,3 +117,21 @@ def _own(model: str) -> Callable[..., Bank]:
     if not callable(build):
         raise UnknownDetectorError(f"detector {model!r} is not a function that makes a bank")
     return cast(Callable[..., Bank], build)
+
+
+def with_groups(
+    bank: TunableBank,
+    model: str,
+    params: Mapping[str, object] | None = None,
+    *,
+    alarms_per_series_day: float = ALARMS_PER_SERIES_DAY,
+    key: bytes | None = None,
+) -> WithGroups:
+    """`bank`, and beside it one of groups, as `make_group_bank` makes it; raises what that raises.
+
+    Raises also:
+        StateError: there is no key, without which the state of groups could not be kept.
+    """
+    groups = make_group_bank(model, params, alarms_per_series_day=alarms_per_series_day, key=key)
+    groups.dump(0, 0)
+    return WithGroups(bank, groups)

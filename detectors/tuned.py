@@ -72,14 +72,18 @@ class TunedBank:
 
     def update(self, rows: I64, times: I64, values: F64) -> Scores:
         scores = self._bank.update(rows, times, values)
+        self._apply(scores, rows, values)
+        return scores
+
+    def _apply(self, scores: Scores, rows: I64, values: F64) -> None:
+        """Move the verdicts by what is set for `rows`, in place."""
         if not self._tuned:
-            return scores
+            return
         concerned = np.flatnonzero(self._tuning[rows].any(axis=1))
         if len(concerned):
             _move(
                 scores, concerned, values[concerned], np.exp(self._tuning[rows[concerned]].astype(np.float64))
             )
-        return scores
 
     def dump(self, start: int, stop: int) -> bytes:
         return HEADER + self._tuning[start:stop].tobytes() + self._bank.dump(start, stop)
@@ -97,15 +101,22 @@ class TunedBank:
 
 
 class TunedGroupBank(TunedBank):
-    """A `TunedBank` around a bank of groups. What is tuned is that of the joined row, not of the group."""
+    """A `TunedBank` around a bank of groups: what is set for a group's row holds for its samples."""
 
     def __init__(self, bank: GroupBank) -> None:
         super().__init__(bank)
         self._groups = bank
+        self._joined: dict[int, int] = {}
 
     def join(self, row: int, group: int, feature: str) -> None:
         """As `GroupBank.join`."""
+        self._joined[row] = group
         self._groups.join(row, group, feature)
+
+    def update(self, rows: I64, times: I64, values: F64) -> Scores:
+        scores = self._bank.update(rows, times, values)
+        self._apply(scores, np.array([self._joined.get(row, row) for row in rows.tolist()], np.int64), values)
+        return scores
 
 
 def _move(scores: Scores, at: I64, values: F64, factors: F64) -> None:

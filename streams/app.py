@@ -11,11 +11,12 @@ from yarl import URL
 from actuators import Actuator, ExecutionPolicy, Ledger
 from actuators.execute import Verify
 from detectors.budget import Budget
-from detectors.registry import make_bank
+from detectors.port import TunableBank
+from detectors.registry import make_bank, with_groups
 from streams import topics
 from streams.acting import Hands
 from streams.alerting import AlertPartition
-from streams.config import Config
+from streams.config import Config, DetectorConfig
 from streams.delivery import Delivery
 from streams.detection import DetectPartition
 from streams.diskless import DisklessApp
@@ -23,6 +24,7 @@ from streams.features import Enabled, by_default
 from streams.ingest import Limits
 from streams.output import Output
 from streams.planning import PlanPartition
+from streams.pools import Commons
 from streams.signatures import Sign, unsigned
 from streams.stage import Observe, Saved, Stage
 from streams.state import block_table
@@ -164,19 +166,25 @@ def build(
     return pipeline
 
 
+def bank_of(chosen: DetectorConfig, state_key: bytes | None) -> TunableBank:
+    """The models that watch series, and groups of them where they are configured."""
+    rate = chosen.alarms_per_series_day
+    budget = Budget(chosen.budget_ms / 1000.0, time.thread_time)
+    bank = make_bank(chosen.model, chosen.params, alarms_per_series_day=rate, key=state_key, budget=budget)
+    if not chosen.group_by:
+        return bank
+    return with_groups(
+        bank, chosen.group_model, chosen.group_params, alarms_per_series_day=rate, key=state_key
+    )
+
+
 def detector(config: Config, state_key: bytes | None) -> Callable[[int], DetectPartition]:
     """What makes the empty state of a partition of `metrics`, as configured."""
     roles = Roles(config.targets)
     limits = Limits(max_future_ms=int(config.ingest.max_future_s * 1000), max_series=config.ingest.max_series)
 
     def make(partition: int) -> DetectPartition:
-        bank = make_bank(
-            config.detector.model,
-            config.detector.params,
-            alarms_per_series_day=config.detector.alarms_per_series_day,
-            key=state_key,
-            budget=Budget(config.detector.budget_ms / 1000.0, time.thread_time),
-        )
+        bank = bank_of(config.detector, state_key)
         return DetectPartition(
             partition,
             bank=bank,
@@ -185,6 +193,7 @@ def detector(config: Config, state_key: bytes | None) -> Callable[[int], DetectP
             limits=limits,
             block_rows=min(config.state.block_rows, max(1, MAX_BLOCK_BYTES // bank.row_bytes)),
             evict_after_ms=int(config.state.evict_after_hours * 3_600_000),
+            commons=Commons(config.detector.similar_by, config.detector.group_by),
         )
 
     return make

@@ -10,9 +10,8 @@ from aiokafka.errors import KafkaError
 
 from actuators import ActuationError, known_actuators, make_actuator
 from detectors.port import DetectorError
-from detectors.registry import make_bank
 from streams.access import client_settings
-from streams.app import ROLES
+from streams.app import ROLES, bank_of
 from streams.config import Config, ConfigError, KafkaConfig, read
 from streams.privileges import AccessError, of_worker, require
 from streams.signatures import signer, verifier
@@ -52,12 +51,7 @@ def _detector(config: Config, environ: Mapping[str, str]) -> Finding:
     chosen = config.detector
     key = environ.get(config.state.key_env)
     try:
-        bank = make_bank(
-            chosen.model,
-            chosen.params,
-            alarms_per_series_day=chosen.alarms_per_series_day,
-            key=key.encode() if key else None,
-        )
+        bank = bank_of(chosen, key.encode() if key else None)
     except (DetectorError, ValueError) as error:
         return Finding("detector", False, str(error))
     return Finding("detector", True, f"{bank.name}, {bank.row_bytes} bytes a series")

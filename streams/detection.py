@@ -5,15 +5,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.port import Scores, TunableBank
+from detectors.port import Bank, Scores, TunableBank
+from detectors.similar import judged_by_similar, parted
+from detectors.with_groups import WithGroups
 from schemas import Anomaly, Evidence, Signal, encode
 from schemas.control import Tick
 from streams.alerts import AlertBook, fingerprint
 from streams.changes import Changes
 from streams.config import AlertConfig
-from streams.ingest import Decoder, Limits, admit, dead_letter, offsets_of, timestamps_of
+from streams.ingest import Columns, Decoder, Limits, admit, dead_letter, offsets_of, timestamps_of
 from streams.output import Output, output
 from streams.partition import Recall
+from streams.pools import NOTHING, Commons
 from streams.record import Record
 from streams.rules import Grouping, Rules
 from streams.series_rows import NEVER_EVICT, Counts, SeriesRows
@@ -22,6 +25,10 @@ from streams.targets import Roles
 
 HEAD_MS = 60_000
 """Within this time of a batch's first sample, all series are told before the rest of any."""
+
+
+BY_SIMILAR = " of similar series"
+"""Said of the detector where a series was too young for one of its own."""
 
 
 class DetectPartition:
@@ -37,6 +44,7 @@ class DetectPartition:
         limits: Limits,
         block_rows: int,
         evict_after_ms: int = NEVER_EVICT,
+        commons: Commons = NOTHING,
     ) -> None:
         self.source = source
         self.bank = bank
@@ -49,7 +57,9 @@ class DetectPartition:
             counts=self.counts,
             block_rows=block_rows,
             evict_after_ms=evict_after_ms,
+            commons=commons,
         )
+        self._commons = commons
         self.steering = Steering(self.rows, self.counts, gone_ms=evict_after_ms)
         self._changes = Changes(self.rows, roles, Grouping(alerts.incidents))
         self._decoder = Decoder(self.rows.index, limits)
@@ -84,8 +94,10 @@ class DetectPartition:
         columns = batch.columns
         row, time, value, record = columns.row, columns.time, columns.value, columns.record
         clock = self.steering.clocks(time, timestamps_of(records)[record]) if self.steering.watching else None
-        keep = self.rows.unlearnt(records, record, row)
+        keep, pooled, grouped = self._unlearnt(records, record, row)
+        at = np.arange(len(row))
         if keep is not None:
+            at = at[keep]
             self.counts.replayed += int(len(keep) - keep.sum())
             row, time, value, record = row[keep], time[keep], value[keep], record[keep]
             clock = clock[keep] if clock is not None else None
@@ -95,22 +107,80 @@ class DetectPartition:
         self.counts.drop("duplicate", admitted.duplicate)
         if not admitted.mask.all():
             mask = admitted.mask
-            row, time, value, record = row[mask], time[mask], value[mask], record[mask]
+            row, time, value, record, at = row[mask], time[mask], value[mask], record[mask], at[mask]
             clock = clock[mask] if clock is not None else None
-        if len(row):
-            self.rows.touch(row, time)
+        if len(row) or len(pooled):
+            pools = self.rows.pool[columns.row[pooled]]
+            self.rows.touch(np.concatenate([row, pools]), time)
             self.counts.samples += len(row)
             if clock is not None and before is not None:
                 outputs += self._changes.silent(self.steering.heard(row, time, before, clock))
-            scores = self.bank.update(row, time, value)
+            if len(pooled):
+                scores = self._update_with_pools(row, time, value, at, columns, pooled)
+            else:
+                scores = self.bank.update(row, time, value)
             self.counts.drop("slow-model", scores.unscored)
             outputs += self._model_errors(records, record, row, scores)
-            outputs += self._anomalies(records, record, row, time, value, scores)
+            outputs += self._anomalies(records, record, row, time, value, scores, self.bank)
             outputs += self._signals(row, time, value)
+        if len(grouped) and isinstance(self.bank, WithGroups):
+            outputs += self._watch_groups(self.bank, records, columns, grouped)
         if clock is not None:
             outputs += self._changes.silent(self.steering.passed(self.steering.clock))
         self.rows.offset = records[-1].offset
         return outputs
+
+    def _unlearnt(
+        self, records: Sequence[Record], record: NDArray[np.int32], row: NDArray[np.int64]
+    ) -> tuple[NDArray[np.bool_] | None, NDArray[np.int64], NDArray[np.int64]]:
+        """Which samples the rows have to learn (None: all), and those that their pools and groups have.
+
+        Pools and groups learn every sample that could be read, late ones too, so that a replay gives them
+        the same.
+        """
+        if not self._commons:
+            none = np.zeros(0, np.int64)
+            return self.rows.unlearnt(records, record, row), none, none
+        pool, group = self.rows.pool[row], self.rows.group[row]
+        fresh = self.rows.unlearnt(records, np.tile(record, 3), np.concatenate([row, pool, group]))
+        if fresh is None:
+            return None, np.flatnonzero(pool >= 0), np.flatnonzero(group >= 0)
+        own, of_pool, of_group = np.split(fresh, 3)
+        return own, np.flatnonzero(of_pool & (pool >= 0)), np.flatnonzero(of_group & (group >= 0))
+
+    def _watch_groups(
+        self, bank: WithGroups, records: Sequence[Record], columns: Columns, grouped: NDArray[np.int64]
+    ) -> list[Output]:
+        """What the models of groups say of the columns' samples at `grouped`."""
+        member, time, value = columns.row[grouped], columns.time[grouped], columns.value[grouped]
+        group, record = self.rows.group[member], columns.record[grouped]
+        self.rows.touch(group, time)
+        scores = bank.update_groups(member, time, value)
+        return [
+            *self._model_errors(records, record, group, scores),
+            *self._anomalies(records, record, group, time, value, scores, bank.groups),
+        ]
+
+    def _update_with_pools(
+        self,
+        row: NDArray[np.int64],
+        time: NDArray[np.int64],
+        value: NDArray[np.float64],
+        at: NDArray[np.int64],
+        columns: Columns,
+        pooled: NDArray[np.int64],
+    ) -> Scores:
+        """Scores of the rows' samples (the columns' at `at`); the pools learn those at `pooled`."""
+        scores, of_pools = parted(
+            self.bank.update(
+                np.concatenate([row, self.rows.pool[columns.row[pooled]]]),
+                np.concatenate([time, columns.time[pooled]]),
+                np.concatenate([value, columns.value[pooled]]),
+            ),
+            len(row),
+        )
+        place = np.minimum(np.searchsorted(pooled, at), len(pooled) - 1)
+        return judged_by_similar(scores, of_pools, np.where(pooled[place] == at, place, -1))
 
     def _steer(self, position: int) -> list[Output]:
         """Apply what is due before the record at `position`."""
@@ -184,6 +254,7 @@ class DetectPartition:
         time: NDArray[np.int64],
         value: NDArray[np.float64],
         scores: Scores,
+        bank: Bank,
     ) -> list[Output]:
         outside = (value < scores.lower) | (value > scores.upper)
         outputs = []
@@ -203,8 +274,8 @@ class DetectPartition:
                 expected=_number(scores.expected[i]),
                 lower=_number(scores.lower[i]),
                 upper=_number(scores.upper[i]),
-                evidence=self._evidence(scores, i),
-                detector=f"{self.bank.name}/{self.bank.version}",
+                evidence=_evidence(bank, scores, i),
+                detector=f"{bank.name}/{bank.version}{BY_SIMILAR if scores.learning[i] else ''}",
                 produced_at=source.timestamp,
             )
             outputs.append(output("anomalies", series, anomaly))
@@ -212,13 +283,6 @@ class DetectPartition:
         changes = self.rows.book.step(row, time, scores.alarm, outside, _strength(value, scores))
         self.counts.alerts += len(changes)
         return outputs + [self._changes.alert(change, value, scores) for change in changes]
-
-    def _evidence(self, scores: Scores, i: int) -> list[Evidence]:
-        strengths = zip(self.bank.evidence, scores.evidence[i].tolist(), strict=True)
-        found = [
-            Evidence(name=name, strength=round(strength, 3)) for name, strength in strengths if strength > 0
-        ]
-        return sorted(found, key=lambda evidence: -evidence.strength)
 
     def _signals(
         self, row: NDArray[np.int64], time: NDArray[np.int64], value: NDArray[np.float64]
@@ -288,6 +352,12 @@ def _strength(value: NDArray[np.float64], scores: Scores) -> NDArray[np.float64]
     strongest: NDArray[np.float64] = scores.evidence.max(axis=1, initial=0.0).astype(np.float64)
     strongest[value < scores.expected] *= -1.0
     return strongest
+
+
+def _evidence(bank: Bank, scores: Scores, i: int) -> list[Evidence]:
+    strengths = zip(bank.evidence, scores.evidence[i].tolist(), strict=True)
+    found = [Evidence(name=name, strength=round(strength, 3)) for name, strength in strengths if strength > 0]
+    return sorted(found, key=lambda evidence: -evidence.strength)
 
 
 def _number(value: float) -> float | None:

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.port import DetectorError, TunableBank
+from detectors.with_groups import WithGroups
 from streams.alerts import QUIET, AlertBook
 from streams.alerts import ROW as ALERT_ROW
 from streams.ingest import NEVER, SeriesIndex, offsets_of
 from streams.ingest.labels import parse_key
 from streams.partition import COLD, Recall
+from streams.pools import NOTHING, Commons, is_pool
 from streams.record import Record
 from streams.silent import SILENT
 from streams.targets import Roles
@@ -81,6 +83,7 @@ class SeriesRows:
         counts: Counts,
         block_rows: int,
         evict_after_ms: int,
+        commons: Commons = NOTHING,
     ) -> None:
         self.source = source
         self.bank = bank
@@ -89,8 +92,11 @@ class SeriesRows:
         self.last_time = np.full(0, NEVER, np.int64)
         self.role = np.full(0, -1, np.int64)
         self.target = np.full(0, -1, np.int64)
+        self.pool = np.full(0, -1, np.int64)  # the row that learns what similar series have in common
+        self.group = np.full(0, -1, np.int64)  # the row that watches the series of a group together
         self.offset = -1  # last input offset processed
         self._roles = roles
+        self._commons = commons
         self._counts = counts
         self._block_rows = block_rows
         self._evict_after = evict_after_ms
@@ -136,28 +142,37 @@ class SeriesRows:
 
     def touch(self, row: NDArray[np.int64], time: NDArray[np.int64]) -> None:
         """Note that samples of these rows and times are about to be learnt."""
-        self._newest = max(self._newest, int(time.max()))
+        self._newest = max(self._newest, int(time.max(initial=0)))
         self._unsaved.note(row, self.offset)
 
     def make_room(self, count: int) -> list[int]:
         """Make rows 0..count-1 exist, and ready those that new series were given; return these."""
-        if count > self._rows:
-            self.bank.grow(count)
-            self.book.grow(count)
-            capacity = len(self.last_time)
-            if count > capacity:
-                capacity = max(count, 2 * capacity, 64)
-                self.last_time = _grown(self.last_time, capacity, NEVER)
-                self.role = _grown(self.role, capacity, -1)
-                self.target = _grown(self.target, capacity, -1)
-                self._unsaved.grow(capacity)
-                if self._learnt is not None:
-                    self._learnt = _grown(self._learnt, capacity, -1)
-            self._rows = count
-        fresh = self.index.take_fresh()
-        for row in fresh:
-            self._open(row)
-        return fresh
+        opened: list[int] = []
+        self._extend(count)
+        while fresh := self.index.take_fresh():  # opening a series may begin its pool
+            self._extend(self.index.extent)
+            for row in fresh:
+                self._open(row)
+            opened += [row for row in fresh if not is_pool(self.index.key(row))]
+        return opened
+
+    def _extend(self, count: int) -> None:
+        if count <= self._rows:
+            return
+        self.bank.grow(count)
+        self.book.grow(count)
+        capacity = len(self.last_time)
+        if count > capacity:
+            capacity = max(count, 2 * capacity, 64)
+            self.last_time = _grown(self.last_time, capacity, NEVER)
+            self.role = _grown(self.role, capacity, -1)
+            self.target = _grown(self.target, capacity, -1)
+            self.pool = _grown(self.pool, capacity, -1)
+            self.group = _grown(self.group, capacity, -1)
+            self._unsaved.grow(capacity)
+            if self._learnt is not None:
+                self._learnt = _grown(self._learnt, capacity, -1)
+        self._rows = count
 
     def _open(self, row: int) -> None:
         """Give a row to its new series: what it is used for, and what is known of it from before."""
@@ -171,9 +186,14 @@ class SeriesRows:
             self._counts.recalled += 1
 
     def _assign(self, row: int) -> None:
-        if not (self._roles or self.book.rules):
+        if not (self._roles or self.book.rules or self._commons) or is_pool(self.index.key(row)):
             return
         metric, labels = self.index.metric(row), self.index.labels(row)
+        if (pool := self._commons.pool(metric, labels)) is not None:
+            self.pool[row] = self.index.row(*pool)
+        if isinstance(self.bank, WithGroups) and (group := self._commons.group(metric, labels)) is not None:
+            self.group[row] = self.index.row(*group[:2])
+            self.bank.join(row, int(self.group[row]), group[2])
         self.target[row], self.role[row] = self._roles.of(metric, labels)
         self.book.rule[row] = self.book.rules.of(metric, labels, self._roles.name(int(self.target[row])))
 
@@ -236,7 +256,7 @@ class SeriesRows:
         """Make a row as if it had never been used."""
         self.bank.reset(row)
         self.last_time[row] = NEVER
-        self.role[row] = self.target[row] = -1
+        self.role[row] = self.target[row] = self.pool[row] = self.group[row] = -1
         self.book.rows[row] = np.zeros((), ALERT_ROW)
         self.book.rule[row] = 0
         if self._learnt is not None:
@@ -267,7 +287,7 @@ class SeriesRows:
         claimed_twice: list[int] = []  # rows
         for _, block in found:
             for row, series in enumerate(block.series, block.start):
-                if not series:
+                if not series or (is_pool(series) and not self._commons.keeps(series)):
                     continue
                 known = owner.get(series)
                 if known is not None:
@@ -288,6 +308,7 @@ class SeriesRows:
             self._clear(row)
         for row, _ in entries:
             self._assign(row)
+        self.make_room(self.index.extent)
         self._newest = int(self.last_time.max(initial=0))
         self._unsaved.clear()
         for row in claimed_twice:  # so that no old claim outlives the newer one
@@ -302,7 +323,7 @@ class SeriesRows:
 
     def series(self) -> list[str]:
         """Keys of the series in memory."""
-        return [self.index.key(row) for row in self.index]
+        return [key for row in self.index if not is_pool(key := self.index.key(row))]
 
     def model(self, series: str) -> bytes:
         """The state of a series' model. Raises KeyError where the series is not known."""

@@ -81,6 +81,17 @@ class DetectorConfig(Section, frozen=True, kw_only=True):
     budget_ms: Annotated[
         float, _key("CPU time per sample that a series' River model may take; slower ones skip samples", gt=0)
     ] = 5.0
+    similar_by: Annotated[
+        tuple[str, ...] | None,
+        _key("labels: series of one metric that agree in them are similar; absent: none are"),
+    ] = None
+    group_by: Annotated[
+        tuple[str, ...], _key("labels: series that agree in them are also watched together; empty: none are")
+    ] = ()
+    group_model: Annotated[str, _key("the River detector that watches a group, as river.anomaly.Class")] = (
+        "river.anomaly.HalfSpaceTrees"
+    )
+    group_params: Annotated[dict[str, Any], _key("parameters of group_model")] = EMPTY
 
 
 class StateConfig(Section, frozen=True, kw_only=True):
