@@ -90,8 +90,8 @@ def test_a_known_event_on_the_stream_is_met_ahead() -> None:
     counts: dict[int, int] = {}
     for minute in range(300):
         body = _signal(minute, 100.0 + rng.standard_normal())
-        for topic, _, value in partition.process([message("signals", minute, body)], START):
-            command = decode(value, Command) if topic == "commands" else None
+        for out in partition.process([message("signals", minute, body)], START):
+            command = decode(out.value, Command) if out.topic == "commands" else None
             if command is not None and isinstance(command.action, Scale):
                 counts[command.issued_at] = command.action.replicas
     times = np.array(list(counts))
