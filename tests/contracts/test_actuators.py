@@ -205,13 +205,16 @@ RIGS: dict[str, Callable[[bool, Lend], AbstractAsyncContextManager[Rig]]] = {
 }
 
 
+ON_A_CLUSTER = frozenset({"argo-rollouts", "flagger", "knative", "kubernetes"})
+
+
 @pytest.fixture
 def lend(request: pytest.FixtureRequest) -> Lend:
     return request.getfixturevalue
 
 
 def _named(name: str, mode: str = "") -> ParameterSet:
-    marks = [] if name in ("noop", "simulated", "webhook") else [pytest.mark.platforms]
+    marks = [pytest.mark.platforms] if name in ON_A_CLUSTER else []
     return pytest.param(f"{name}{mode}", marks=marks)
 
 
