@@ -83,3 +83,14 @@ def test_pure_noise_costs_less_and_seldom_breaks(kind: str, rng: np.random.Gener
     ours, hpa = both(load)
     assert ours.cost(2 * DAY) < 0.97 * hpa.cost(2 * DAY)
     assert ours.incidents(2 * DAY) <= max(3, hpa.incidents(2 * DAY))  # one in two days
+
+
+def test_jobs_that_start_by_the_clock_find_replicas_there(rng: np.random.Generator) -> None:
+    load = np.full(6 * DAY, 50.0)
+    for day in range(6):
+        for minute in (9 * 60 + 3, 14 * 60 + 3):  # forty minutes, five-fold, at the same minutes each day
+            load[day * DAY + minute : day * DAY + minute + 40] = 250.0
+    ours, hpa = both(noisy(load, rng))
+    assert hpa.incidents(3 * DAY) == 6  # each of them
+    assert ours.incidents(3 * DAY) <= 1
+    assert ours.cost(3 * DAY) < 0.9 * hpa.cost(3 * DAY)

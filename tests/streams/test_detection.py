@@ -276,6 +276,23 @@ def test_signals_go_to_the_target_with_their_role() -> None:
     ]
 
 
+def test_no_series_runs_ahead_of_one_that_has_not_begun() -> None:
+    """Wherever a planner stops reading, it knows all series before it is past the first minute."""
+    steps = 120
+    records = [
+        sample(pod * steps + step, START + step * 15_000, 1.0, metric="rps", service="checkout", pod=str(pod))
+        for pod in range(3)
+        for step in range(steps)
+    ]
+    signals = [decode(value, Signal) for value in _of(_partition().process(records, NOW), "signals")]
+    past = [number for number, signal in enumerate(signals) if signal.times[-1] >= START + 60_000]
+    begun = {signal.series for signal in signals[: past[0]]}
+    assert len(begun) == 3
+    for series in begun:
+        times = [ts for signal in signals if signal.series == series for ts in signal.times]
+        assert times == [START + step * 15_000 for step in range(steps)]
+
+
 @pytest.mark.parametrize("broken", [b"", b"\xc1", b"\x97\x63\x00\x00\x90\xc4\x00\xc4\x00\xc4\x00"])
 def test_a_block_that_cannot_be_read_is_told_and_learnt_anew(
     broken: bytes, caplog: pytest.LogCaptureFixture
