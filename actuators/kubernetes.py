@@ -16,6 +16,7 @@ from lightkube.types import PatchType
 from actuators.backoff import Backoff
 from actuators.errors import ConfigurationError, NotSupported, Unavailable
 from actuators.kubernetes_api import call, connect
+from actuators.kubernetes_autoscalers import Autoscalers, Policy, Workload
 from actuators.kubernetes_undo import choose, owned, release_names, revision, undo_patch
 from actuators.port import Applied
 from actuators.retry import Retry
@@ -38,6 +39,7 @@ class KubernetesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     """`resource` is `PLURAL.VERSION.GROUP`, e.g. `deployments.v1.apps`, `rollouts.v1alpha1.argoproj.io`.
 
     A target that is not in `targets` is the object of its name in `namespace` (None: the context's).
+    `autoscaler` says what becomes of other autoscalers on a target (`kubernetes_autoscalers`).
     `release_label` is the label of the pod template that names the release. `timeout_s` bounds one call.
     """
 
@@ -46,6 +48,7 @@ class KubernetesConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown
     namespace: str | None = None
     resource: str = "deployments.v1.apps"
     targets: dict[str, Place] = msgspec.field(default_factory=dict)
+    autoscaler: Policy = "refuse"
     release_label: str = "app.kubernetes.io/version"
     timeout_s: float = 5.0
     attempts: int = 8
@@ -83,6 +86,8 @@ class Kubernetes:
         self._client = connect(
             kubeconfig=config.kubeconfig, context=config.context, timeout_s=config.timeout_s, env=env
         )
+        self._autoscalers = Autoscalers(self._client, self._call, config.autoscaler)
+        self._asked: dict[str, int] = {}  # target: the count it was given last
         self._sleep = sleep
         self._rng = rng or random.Random()
         self._retry = Retry(
@@ -123,8 +128,14 @@ class Kubernetes:
         resource, namespace, name = self._place(target)
         scale = await self._get_scale(target)
         before = _desired(scale, target)
+        workload = Workload(namespace, name, *_plural_and_group(self._text(target)))
+        if (yielded := await self._autoscalers.yields(workload, replicas)) is not None:
+            return yielded
+        asked = self._asked.get(target, before)
+        rival = "" if asked == before else f"; someone else had set {before} since {asked} were asked for"
         if before == replicas:
-            return f"{namespace}/{name} has {replicas} replicas already", False
+            self._asked[target] = replicas
+            return f"{namespace}/{name} has {replicas} replicas already{rival}", False
         patch = {
             "metadata": {"resourceVersion": scale.metadata.resourceVersion},
             "spec": {"replicas": replicas},
@@ -134,7 +145,8 @@ class Kubernetes:
                 resource.Scale, name, patch, namespace=namespace, patch_type=PatchType.MERGE
             )
         )
-        return f"{namespace}/{name}: {before} -> {replicas} replicas", True
+        self._asked[target] = replicas
+        return f"{namespace}/{name}: {before} -> {replicas} replicas{rival}", True
 
     async def _undo(self, target: str, release: str, to: str | None) -> tuple[str, bool]:
         resource, namespace, name = self._place(target)
@@ -173,10 +185,13 @@ class Kubernetes:
     async def _call(self, request: Callable[[], Awaitable[T]]) -> T:
         return await call(request, timeout_s=self._config.timeout_s)
 
+    def _text(self, target: str) -> str:
+        return self._config.targets.get(target, Place()).resource or self._config.resource
+
     def _place(self, target: str) -> tuple[Resource, str, str]:
         place = self._config.targets.get(target, Place())
         return (
-            resource_class(place.resource or self._config.resource),
+            resource_class(self._text(target)),
             place.namespace or self._config.namespace or self._client.namespace,
             place.name or target,
         )
@@ -197,6 +212,11 @@ def resource_class(text: str) -> Resource:
     # The kind is not sent in any call made here; the full text keeps the client's own classes apart.
     made: Resource = create_namespaced_resource(group, version, text, plural)
     return made
+
+
+def _plural_and_group(text: str) -> tuple[str, str]:
+    plural, _, rest = text.partition(".")
+    return plural, rest.partition(".")[2]
 
 
 def _desired(scale: Any, target: str) -> int:

@@ -60,7 +60,7 @@ async def hands(url: str, folder: Path, **params: Any) -> Kubernetes:
     config = {"clusters": [cluster], "contexts": [context], "users": [{"name": "u", "user": {}}]}
     path = folder / "kubeconfig"
     path.write_text(yaml.safe_dump(config | {"current-context": "c"}))
-    made = make_actuator("kubernetes", {"kubeconfig": str(path)} | params, env={})
+    made = make_actuator("kubernetes", {"kubeconfig": str(path), "autoscaler": "ignore"} | params, env={})
     assert isinstance(made, Kubernetes)
 
     async def note(delay: float) -> None:
