@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.detection import MERGE_SAMPLES, SHARED, merged
+from bench.calibration import MERGE_SAMPLES, merged
+from bench.detection import SHARED
 from detectors.port import F64, I64, Bool, Scores, TunableBank
 from detectors.registry import make_bank
 from schemas import Feedback

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import lfilter  # River brings SciPy
 
 F64 = NDArray[np.float64]
 Rng = np.random.Generator
+Make = Callable[[Rng, F64], F64]
 
 CADENCES_S = {60: 12, 300: 24, 3600: 52}  # seconds to weeks
 START_MS = 1_700_000_000_000
@@ -28,13 +30,13 @@ class NormalSeries:
 
 
 def normal_series(
-    seed: int = 0, *, weeks: float | None = None, cadences: Mapping[int, int] = CADENCES_S
+    seed: int = 0, *, weeks: float | None = None, kinds: "Mapping[str, Make] | None" = None
 ) -> Iterator[NormalSeries]:
-    """Every kind at every cadence, made from `seed`; `weeks` long, or as `cadences` says."""
-    for cadence, own_weeks in cadences.items():
+    """Every kind (of `KINDS`) at every cadence, made from `seed`; `weeks` long, or as `CADENCES_S` says."""
+    for cadence, own_weeks in CADENCES_S.items():
         count = int((weeks or own_weeks) * 604_800 / cadence)
         seconds = np.arange(count) * float(cadence)
-        for number, (kind, make) in enumerate(KINDS.items()):
+        for number, (kind, make) in enumerate((kinds or KINDS).items()):
             rng = np.random.default_rng([seed, cadence, number])
             yield NormalSeries(kind, cadence, START_MS + 1000 * seconds.astype(np.int64), make(rng, seconds))
 
@@ -46,9 +48,7 @@ def _day(seconds: F64) -> F64:
 
 def _autoregressive(rng: Rng, count: int, memory: float) -> F64:
     """A first-order autoregressive process of unit variance."""
-    values = rng.normal(0.0, np.sqrt(1.0 - memory**2), count)
-    for i in range(1, count):
-        values[i] += memory * values[i - 1]
+    values: F64 = lfilter([1.0], [1.0, -memory], rng.normal(0.0, np.sqrt(1.0 - memory**2), count))
     return values
 
 
@@ -58,7 +58,7 @@ def _week(rng: Rng, seconds: F64) -> F64:
     return 50.0 + np.where(weekend, 4.0, 20.0) * (1.0 + _day(seconds)) + rng.normal(0.0, 1.5, len(seconds))
 
 
-KINDS: Mapping[str, Callable[[Rng, F64], F64]] = {
+KINDS: Mapping[str, Make] = {
     "Gaussian": lambda rng, t: rng.normal(0.0, 1.0, len(t)),
     "Student t (3)": lambda rng, t: rng.standard_t(3, len(t)),
     "log-normal (0.7)": lambda rng, t: np.exp(rng.normal(0.0, 0.7, len(t))),
@@ -76,4 +76,19 @@ KINDS: Mapping[str, Callable[[Rng, F64], F64]] = {
     "autoregressive (0.9)": lambda rng, t: _autoregressive(rng, len(t), 0.9),
     "autoregressive (0.99)": lambda rng, t: _autoregressive(rng, len(t), 0.99),
     "trend": lambda rng, t: 5.0 * t / 604_800 + rng.normal(0.0, 1.0, len(t)),
+}
+
+# Kinds that the detector's constants were not chosen on.
+OTHER_KINDS: Mapping[str, Make] = {
+    "Laplace": lambda rng, t: rng.laplace(0.0, 1.0, len(t)),
+    "gamma (2)": lambda rng, t: rng.gamma(2.0, 1.0, len(t)),
+    "uniform": lambda rng, t: rng.uniform(0.0, 1.0, len(t)),
+    "beta (2, 8)": lambda rng, t: rng.beta(2.0, 8.0, len(t)),
+    "Student t (4), daily": lambda rng, t: 20.0 + 5.0 * _day(t) + rng.standard_t(4, len(t)),
+    "negative binomial": lambda rng, t: rng.negative_binomial(2, 0.1, len(t)).astype(np.float64),
+    "log autoregressive (0.8)": lambda rng, t: np.exp(0.5 * _autoregressive(rng, len(t), 0.8)),
+    "two levels": lambda rng, t: (
+        np.where(rng.random(len(t)) < 0.3, 20.0, 10.0) + rng.normal(0.0, 1.0, len(t))
+    ),
+    "trend, daily": lambda rng, t: 2.0 * t / 604_800 + 5.0 * _day(t) + rng.normal(0.0, 1.0, len(t)),
 }
