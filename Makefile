@@ -27,6 +27,7 @@ bench: setup
 
 bench-detect: setup
 	$(BIN)/python -m bench.detection
+	$(BIN)/python -m bench.feedback
 
 bench-scale: setup
 	$(BIN)/python -m bench.scaling

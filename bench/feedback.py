@@ -30,7 +30,7 @@ from streams.feedback import Told, hear
 from streams.rules import Rules
 
 SHARE = 0.1
-DRAWS = 50
+DRAWS = 20
 DAY_MS = 86_400_000
 ANSWER_MS = 3_600_000  # somebody says so long after an alarm what it was
 

@@ -31,6 +31,8 @@ ROW = np.dtype(
         ("peak", "f4", (EPISODES,)),
         ("verdict", "u1", (EPISODES,)),
         ("moved", "f4", (EPISODES, 2)),
+        ("doubt", "f4", (2,)),  # see `streams.feedback`, below and above
+        ("missed", "f4", (2,)),
         ("words", "i8"),  # number of the last feedback that counts in this row
     ]
 )

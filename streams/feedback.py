@@ -1,32 +1,29 @@
 """What people say of alarms, and how far that moves the thresholds of a series and of those of its metric.
 
-A weak false alarm raises the threshold on the side that it was on to just above it: most are barely beyond
-the threshold, what is real seldom is. A strong one raises it a little only, since no threshold would tell it
-from what is real. An alarm that was real takes some of that back, and so does what was missed, which lowers
-the threshold below what was calibrated too. Series of the same metric move by a share of it. See
-docs/detection.md for what that does.
+For each side, below and above what is expected, doubt adds up: a false alarm adds to it, one that was real
+takes more than that away. Where alarms on a side are nothing again and again, and never real, its threshold
+rises; where some are real, it stays as calibrated. What was missed lowers it. Series of the same metric share
+it, for what somebody says of one of them is seldom true of it alone. docs/detection.md has what that does.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.port import TunableBank
+from detectors.port import F64, TunableBank
 from schemas import Feedback
 from schemas.event import Side, Verdict
 from streams.controls import Placed
 
 CODES: dict[Verdict, int] = {"false-alarm": 1, "real": 2, "missed": 3}
 
-MARGIN = 0.03  # of the logarithm of the threshold, beyond the alarm
-WEAK = 0.4  # logarithm of the strength up to which such an alarm is not to come again
-STRONG_SHARE = 0.25  # of WEAK, where it was stronger: no threshold tells it from what is real
-REAL_STEP = -0.1
-MISSED_STEP = -0.25
-GROUP_SHARE = 0.25
+FALSE_STEP = 0.2  # of the logarithm of the threshold, and ...
+WEAK = 0.2  # ... for its own series the logarithm of the alarm's strength, up to this
+REAL_STEP = -1.0
+MISSED_STEP = -0.2
 LOWEST, HIGHEST = -0.5, 1.5  # bounds of the logarithm: a threshold times 0.6 to 4.5
 NEAR_MS = 900_000  # feedback belongs to an episode that begins or ends so close
 
@@ -55,17 +52,18 @@ def telling(placed: Sequence[Placed]) -> list[Told]:
 
 
 def move(verdict: Verdict | None, strength: float) -> float:
-    """By how much a word on an alarm of this strength moves the logarithm of the series' threshold."""
+    """What a word on an alarm of this strength adds to the doubt of its series."""
     match verdict:
         case "false-alarm":
-            beyond = math.log(max(strength, 1.0))
-            return MARGIN + (beyond if beyond <= WEAK else STRONG_SHARE * WEAK)
+            return FALSE_STEP + min(math.log(max(strength, 1.0)), WEAK)
         case "real":
             return REAL_STEP
-        case "missed":
-            return MISSED_STEP
         case _:
             return 0.0
+
+
+def _missed(verdict: Verdict | None, strength: float) -> float:
+    return MISSED_STEP if verdict == "missed" else 0.0
 
 
 class Heard(NamedTuple):
@@ -87,44 +85,38 @@ def hear(
     for row in rows[alerts["words"][rows] < told.number].tolist():
         alert = alerts[row]
         alert["words"] = told.number
-        moved = _own(told, alert) if row == own else _others(told)
-        sides = [
-            _bounded(was, by, told.word.verdict) for was, by in zip(bank.tuning(row), moved, strict=True)
-        ]
-        bank.tune(np.array([row]), np.array(sides[:1]), np.array(sides[1:]))
+        doubt = _own(told, alert) if row == own else _sided(told.word.side, _turn(told, move))
+        alert["doubt"] = np.clip(alert["doubt"] + doubt, -HIGHEST, HIGHEST)
+        alert["missed"] += _sided(told.word.side, _turn(told, _missed))
+        alert["missed"] = np.clip(alert["missed"], LOWEST, 0.0)
+        sides = np.clip(np.maximum(alert["doubt"], 0.0) + alert["missed"], LOWEST, HIGHEST)
+        bank.tune(np.array([row]), sides[:1], sides[1:])
     if own is None or own not in rows:
         return None
     return Heard(told.word, *(math.exp(side) for side in bank.tuning(own)))
 
 
-def _bounded(was: float, by: float, verdict: Verdict) -> float:
-    """What is real takes back what was raised; only what was missed makes a series more sensitive."""
-    lowest = LOWEST if verdict == "missed" or by > 0 else min(0.0, was)
-    return min(HIGHEST, max(lowest, was + by))
+def _turn(told: Told, weigh: Callable[[Verdict | None, float], float]) -> float:
+    """What a word changes, given what was said of the same moment before."""
+    return weigh(told.word.verdict, 1.0) - weigh(told.before, 1.0)
 
 
-def _own(told: Told, alert: np.void) -> tuple[float, float]:
-    """Of the series that the word is about: by its episode, which may have been spoken of before."""
+def _own(told: Told, alert: np.void) -> F64:
+    """Doubt of the series that the word is about: by its episode, which may have been spoken of before."""
     slot = episode(alert, told.word.ts)
     if slot is None:
-        by = move(told.word.verdict, 1.0) - move(told.before, 1.0)
-        return _sided(told.word.side, by)
+        return _sided(told.word.side, _turn(told, move))
     peak = float(alert["peak"][slot])
     side: Side | None = told.word.side or ("above" if peak > 0 else "below" if peak < 0 else None)
     now = _sided(side, move(told.word.verdict, abs(peak)))
-    was = alert["moved"][slot].tolist()
+    changed: F64 = now - alert["moved"][slot]
     alert["moved"][slot] = now
     alert["verdict"][slot] = CODES[told.word.verdict]
-    return now[0] - was[0], now[1] - was[1]
+    return changed
 
 
-def _others(told: Told) -> tuple[float, float]:
-    by = GROUP_SHARE * (move(told.word.verdict, 1.0) - move(told.before, 1.0))
-    return _sided(told.word.side, by)
-
-
-def _sided(side: Side | None, by: float) -> tuple[float, float]:
-    return (0.0 if side == "above" else by, 0.0 if side == "below" else by)
+def _sided(side: Side | None, by: float) -> F64:
+    return np.array([0.0 if side == "above" else by, 0.0 if side == "below" else by])
 
 
 def episode(alert: np.void, ts: int) -> int | None:

@@ -21,6 +21,7 @@ from streams.detection import DetectPartition
 from streams.features import Enabled, by_default, by_flags
 from streams.guards import guarded
 from streams.lag import unread
+from streams.notes import feedback_of, write
 from streams.output import Output
 from streams.planning import PlanPartition
 from streams.privileges import of_worker, require
@@ -90,6 +91,7 @@ class Worker:
             host=config.telemetry.host,
             port=config.telemetry.port,
             ready=self._unready,
+            tell=self._say,
         )
         state_key = environ.get(config.state.key_env)
         self._state_key = state_key.encode() if state_key else None
@@ -192,6 +194,12 @@ class Worker:
             pipeline_app.detector(config, self._state_key)(0) if "detect" in roles else None,
             PlanPartition(0, targets, self._state_key) if "plan" in roles else None,
         )
+
+    async def _say(self, said: Mapping[str, Any]) -> str:
+        """Write what somebody said of an alarm to `events`."""
+        word = feedback_of({"by": "console", **said})
+        await write(self.config.kafka, self._kafka, word.series, word)
+        return f"told: {word.verdict} at {word.ts} on {word.series}"
 
     def _unready(self) -> str | None:
         """Why this worker does not take samples now; None where it does."""

@@ -2,8 +2,9 @@
 
 import asyncio
 import importlib.resources
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -53,11 +54,15 @@ def _ready() -> str | None:
     return None
 
 
+Tell = Callable[[Mapping[str, Any]], Awaitable[str]]  # what the page said of an alarm: what to answer
+
+
 class Console:
     """Serves `feed` and `registry` on `host`:`port` (0 picks a free port) until stopped.
 
     `ready` returns None when the worker takes part in its group, else what it waits for. At most
-    `watchers` pages are kept up to date at once.
+    `watchers` pages are kept up to date at once. `tell` is given what somebody says of an alarm, and raises
+    ValueError where that is nothing; without it, or where the address is not on loopback, nobody can say it.
     """
 
     def __init__(
@@ -69,6 +74,7 @@ class Console:
         port: int = 8_080,
         ready: Callable[[], str | None] = _ready,
         watchers: int = 64,
+        tell: Tell | None = None,
     ) -> None:
         self._feed = feed
         self._registry = registry
@@ -76,6 +82,7 @@ class Console:
         self._wanted_port = port
         self._ready = ready
         self._most = watchers
+        self._tell = tell
         self._watching: set[Subscription] = set()
         self._files = {
             path: (importlib.resources.files("streams.console").joinpath("static", name).read_bytes(), kind)
@@ -108,6 +115,7 @@ class Console:
             [
                 web.get("/stream", self._stream),
                 web.get("/api/state", self._state),
+                web.post("/api/feedback", self._feedback),
                 web.get("/metrics", self._metrics),
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
@@ -169,6 +177,20 @@ class Console:
             body=msgspec.json.encode(self._metered(self._feed.snapshot(target))),
             content_type="application/json",
         )
+
+    async def _feedback(self, request: web.Request) -> web.Response:
+        # There is no login: only a page of this very server, on loopback, may change anything. A page of a
+        # foreign site can send neither this type without being asked first nor this server's own origin.
+        own = request.headers.get("Origin", "") == f"http://{request.host}"
+        if self._tell is None or self._host not in LOOPBACK:
+            raise web.HTTPForbidden(text="feedback is taken on loopback only: use `tidegate feedback`\n")
+        if not own or request.content_type != "application/json":
+            raise web.HTTPForbidden(text="feedback is taken from the console's own page, as JSON\n")
+        try:
+            said = msgspec.json.decode(await request.read(), type=dict[str, Any])
+            return web.Response(text=await self._tell(said) + "\n")
+        except (ValueError, RuntimeError) as error:  # msgspec's errors are ValueErrors
+            raise web.HTTPBadRequest(text=f"{error}\n") from error
 
     async def _metrics(self, request: web.Request) -> web.Response:
         encode, kind = choose_encoder(request.headers.get("Accept", ""))

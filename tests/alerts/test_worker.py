@@ -1,13 +1,17 @@
 """Alerts through the real worker: silence, silences, incidents, over kills and restarts."""
 
+import re
+import shlex
 from collections.abc import Callable
+from typing import Any
 
+import aiohttp
 import pytest
 
 from schemas import Alert, Incident, Silence
 from streams.worker import wall_clock
 from tests.alerts.flow import STEP_MS, event, metrics, newest, shifted, steady, told, wait_for
-from tests.integration.harness import Setting, WorkerProcess, caught_up, tidegate
+from tests.integration.harness import ROOT, Setting, WorkerProcess, caught_up, tidegate, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
@@ -103,3 +107,81 @@ async def test_a_silence_that_cannot_be_understood_is_a_dead_letter(
     await process.ready()
     await event(made, "s1", Silence(id="s1", matchers=['zone=~"("'], starts_at=0, ends_at=1))
     await caught_up(made, "events", alive=[process])
+
+
+async def test_feedback_moves_a_threshold_and_is_remembered_after_a_kill(
+    setting: NewSetting, worker: NewWorker
+) -> None:
+    made = setting("[detector]\nmodel = 'ewma-z'\n")
+    first = worker(made)
+    await first.ready()
+    start = minutes_ago(120)
+    await metrics(made, [*steady("m", start, 100), *shifted("m", start + 100 * STEP_MS, 1, 20)])
+    (alert,) = await wait_for(made, Alert, lambda alert: alert.state == "firing", "it fires")
+    for _ in range(2):  # said twice, heard once
+        at = str(alert.started_at)
+        code, said = await tidegate("feedback", "m", "false-alarm", "--at", at, "-c", str(made.path))
+        assert code == 0, said
+    await caught_up(made, "events", "detect-control", alive=[first])
+    first.kill()
+    second = worker(made)
+    await second.ready()
+    seen = await until(
+        lambda: _state(second), lambda state: state["feedback"], what="the console tells what was said"
+    )
+    (heard,) = seen["feedback"]
+    assert (heard["series"], heard["verdict"], heard["below"]) == ("m", "false-alarm", 1.0)
+    assert heard["above"] > 1.0
+    # From the page of the restarted worker: it was real after all.
+    async with aiohttp.ClientSession() as session:
+        word = {"series": "m", "ts": alert.started_at, "verdict": "real"}
+        url = _url(second)
+        async with session.post(f"{url}/api/feedback", json=word, headers={"Origin": url}) as answer:
+            assert answer.status == 200, await answer.text()
+    seen = await until(
+        lambda: _state(second), lambda state: len(state["feedback"]) == 2, what="and of the second word"
+    )
+    assert seen["feedback"][-1]["above"] == 1.0
+
+
+def _url(process: WorkerProcess) -> str:
+    found = re.findall(r"console and metrics at (http://\S+?)/\s", process.text)
+    return str(found[-1])
+
+
+async def _state(process: WorkerProcess) -> dict[str, Any]:
+    async with aiohttp.ClientSession() as session, session.get(f"{_url(process)}/api/state") as answer:
+        state: dict[str, Any] = await answer.json()
+        return state
+
+
+async def test_the_how_to_runs_as_it_stands(
+    setting: NewSetting, worker: NewWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = (ROOT / "docs" / "alerts.md").read_text()
+    tables = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    first = tables[0].replace("[alerts]\n", "[alerts]\nno_data_s = 300\n")
+    incidents_and_receivers = "".join(tables[2:])
+    monkeypatch.setenv("PAGER_URL", "http://127.0.0.1:1/")
+    made = setting(first + incidents_and_receivers)
+    process = worker(made)
+    await process.ready()
+    ran, identity = [], ""
+    for block in re.findall(r"^```sh norun\n(.*?)^```", page, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            words = shlex.split(line.replace("tidegate.toml", str(made.path)))
+            words = [identity if word == "5f2c9a01b7d3" else word for word in words]
+            code, said = await tidegate(*words[1:])
+            assert code == 0, f"{line}: {said}"
+            ran.append(words[1])
+            if words[1:3] == ["silence", "add"]:
+                identity = said.split()[0]
+                await caught_up(made, "events", "alert-control", alive=[process])
+                await until(lambda: _listed(made), lambda out, id_=identity: id_ in out, what="it is listed")
+    assert ran == ["silence"] * 3 + ["feedback"] * 3
+    await caught_up(made, "events", "detect-control", alive=[process])
+
+
+async def _listed(made: Setting) -> str:
+    _, said = await tidegate("silence", "list", "-c", str(made.path))
+    return said

@@ -1,9 +1,10 @@
 """A console on a free port, and a real browser to look at it with."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -34,6 +35,7 @@ class Running:
     telemetry: Telemetry
     console: Console
     waiting_for: list[str] = field(default_factory=list)
+    said: list[Mapping[str, Any]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -43,12 +45,25 @@ class Running:
 @pytest.fixture
 async def running() -> AsyncIterator[Running]:
     registry, feed, waiting_for = CollectorRegistry(), Feed(backlog=500), []
+    said: list[Mapping[str, Any]] = []
+
+    async def tell(word: Mapping[str, Any]) -> str:
+        if "verdict" not in word:
+            raise ValueError("feedback: needs a verdict")
+        said.append(word)
+        return f"told: {word['verdict']}"
+
     telemetry = Telemetry(registry, clock=lambda: T0 + 12)
     console = Console(
-        feed, registry, port=0, ready=lambda: waiting_for[0] if waiting_for else None, watchers=3
+        feed,
+        registry,
+        port=0,
+        ready=lambda: waiting_for[0] if waiting_for else None,
+        watchers=3,
+        tell=tell,
     )
     await console.start()
-    yield Running(registry, feed, telemetry, console, waiting_for)
+    yield Running(registry, feed, telemetry, console, waiting_for, said)
     await console.stop()
 
 

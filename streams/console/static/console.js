@@ -68,6 +68,8 @@ function draw() {
   $("decisions-note").textContent = total("commands", Math.min(3 * LIST, state.commands.size));
   lists.alerts($("alerts"), state, LIST);
   $("alerts-note").textContent = total("alerts", Math.min(LIST, state.alerts.size), "changes");
+  lists.incidents($("incidents"), state, LIST);
+  lists.feedback($("feedback"), state, LIST);
   lists.anomalies($("anomalies"), state, LIST);
   $("anomalies-note").textContent = total("anomalies", Math.min(LIST, state.anomalies.size));
   lists.letters($("letters"), state, LIST);
@@ -102,6 +104,19 @@ $("windows").addEventListener("click", (event) => {
   hours = Number(button.dataset.hours);
   for (const each of $("windows").children) each.setAttribute("aria-pressed", String(each === button));
   charts.show(state, hours);
+});
+
+$("anomalies").addEventListener("click", async (event) => {
+  const said = event.target.closest("button")?.dataset.feedback;
+  if (!said) return;
+  $("feedback-answer").textContent = "Telling …";
+  try {
+    const headers = { "Content-Type": "application/json" };
+    const answer = await fetch("/api/feedback", { method: "POST", headers, body: said });
+    $("feedback-answer").textContent = await answer.text();
+  } catch {
+    $("feedback-answer").textContent = "The worker does not answer; nothing was told.";
+  }
 });
 
 $("pause").addEventListener("click", (event) => {

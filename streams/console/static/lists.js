@@ -141,10 +141,68 @@ function webLink(address) {
 
 export function anomalies(table, state, most) {
   const newest = [...state.anomalies.values()].sort((a, b) => b.ts - a.ts).slice(0, most);
-  rows(table, newest, (a) => a.id, () => "", anomalyRow);
+  const said = new Map([...state.feedback.values()].map((f) => [`${f.series}\n${f.ts}`, f.verdict]));
+  const verdict = (a) => said.get(`${a.series}\n${a.ts}`) ?? "";
+  rows(table, newest, (a) => a.id, verdict, (a) => anomalyRow(a, verdict(a)));
 }
 
-function anomalyRow(anomaly) {
+const VERDICTS = { "false-alarm": "Nothing", real: "Real", missed: "Missed" };
+
+function verdictButtons(anomaly, said) {
+  const side = anomaly.expected === null ? null : anomaly.value < anomaly.expected ? "below" : "above";
+  return ["false-alarm", "real"].map((verdict) => {
+    const button = el("button", { type: "button", class: "verdict", "aria-pressed": String(said === verdict) }, VERDICTS[verdict]);
+    button.dataset.feedback = JSON.stringify({ series: anomaly.series, ts: anomaly.ts, anomaly: anomaly.id, verdict, side });
+    return button;
+  });
+}
+
+export function feedback(table, state, most) {
+  const newest = [...state.feedback.values()].reverse().slice(0, most);
+  const key = (f) => `${f.series} ${f.ts} ${f.verdict}`;
+  rows(table, newest, key, (f) => `${f.below} ${f.above}`, (f) =>
+    el(
+      "tr",
+      {},
+      el("td", { class: "when" }, format.when(f.ts)),
+      el("td", {}, f.series),
+      el("td", {}, VERDICTS[f.verdict] ?? f.verdict),
+      el("td", {}, f.by || "–"),
+      el("td", { class: "number" }, `×${format.number(f.below)}`),
+      el("td", { class: "number" }, `×${format.number(f.above)}`),
+    ),
+  );
+}
+
+export function incidents(table, state, most) {
+  const sorted = [...state.incidents.values()].sort(
+    (a, b) => ORDER[a.state] - ORDER[b.state] || b.changed_at - a.changed_at,
+  );
+  rows(table, sorted.slice(0, most), (i) => i.fingerprint, (i) => `${i.state}${i.changed_at}${i.series}${i.suppressed}`, incidentRow);
+}
+
+function incidentRow(incident) {
+  const [words, tone] = STATES[incident.state] ?? [incident.state, "quiet"];
+  const tones = { critical: "bad", warning: "warn" };
+  return el(
+    "tr",
+    {},
+    el("td", {}, el("span", { class: "badge", "data-tone": tone }, words)),
+    el("td", {}, el("span", { class: "badge", "data-tone": tones[incident.severity] ?? "quiet" }, incident.severity)),
+    el(
+      "td",
+      {},
+      incident.summary,
+      incident.suppressed ? " " : null,
+      incident.suppressed ? el("span", { class: "badge" }, `held back: ${incident.suppressed}`) : null,
+    ),
+    el("td", { class: "when" }, format.when(incident.started_at)),
+    el("td", { class: "number" }, `${format.count(incident.firing)} of ${format.count(incident.series)}`),
+    el("td", {}, ...incident.causes.slice(0, 3).map((c) => el("div", {}, `${c.series}: ${c.reasons.join(", ")}`))),
+  );
+}
+
+function anomalyRow(anomaly, said) {
   const labels = Object.entries(anomaly.labels).map(([name, value]) =>
     el("span", { class: "label" }, `${name}=${value}`),
   );
@@ -159,6 +217,7 @@ function anomalyRow(anomaly) {
     el("td", { class: "number" }, format.number(anomaly.expected)),
     el("td", { class: "when" }, band),
     el("td", {}, evidence || "–"),
+    el("td", { class: "when" }, ...verdictButtons(anomaly, said)),
   );
 }
 
