@@ -3,7 +3,9 @@
 import asyncio
 import gzip
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -19,8 +21,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from schemas import DeadLetter, decode, series_key
 from streams.config import Config, ConfigError, KafkaConfig
 from streams.config.receive import ReceiveConfig, TenantConfig
+from streams.config.section import TlsConfig
 from streams.receive.intake import partition_of
 from streams.receive.receiver import Receiver
+from tests.certificates import Authority, Certificate
 from tests.integration.harness import make_topics, produce, records, until
 from tests.receive.pushes import (
     MS,
@@ -165,6 +169,35 @@ def test_what_cannot_be_served_safely_is_refused(
     with pytest.raises(ConfigError, match=words) as caught:
         Receiver(Config(receive=ReceiveConfig(**keys)), environ=environ)
     assert "s3cret" not in str(caught.value)
+
+
+async def test_clients_without_a_certificate_stay_outside(
+    start: Start, kafka: str, prefix: str, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path / "ca")
+    own, producer = authority.issue("localhost"), authority.issue("producer")
+    stranger = Authority(tmp_path / "other").issue("producer")
+    tls = TlsConfig(cert_file=str(own.cert), key_file=str(own.key), client_ca_file=str(authority.cert))
+    receiver = await start(tls=tls, host="localhost")
+
+    async def push(shown: Certificate | None) -> int:
+        context = ssl.create_default_context(cafile=str(authority.cert))
+        if shown is not None:
+            context.load_cert_chain(shown.cert, shown.key)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(
+                f"{receiver.url}/api/v1/write", data=v1_body([({"__name__": "up"}, 1.0, T0)]),
+                headers={"Content-Type": V1_TYPE}, ssl=context,
+            ) as response,
+        ):  # fmt: skip
+            return response.status
+
+    assert await push(producer) == 204
+    for other in (stranger, None):
+        with pytest.raises(aiohttp.ClientError):
+            await push(other)
+    assert len(await samples(kafka, prefix)) == 1
 
 
 async def test_too_large_and_unreadable_requests_are_told_so(start: Start, kafka: str, prefix: str) -> None:
