@@ -35,6 +35,7 @@ bench-scale: setup
 bench-cost: setup
 	$(BIN)/python -m bench.rightsizing
 	$(BIN)/python -m bench.scheduling
+	$(BIN)/python -m bench.optimiser
 
 bench-release: setup
 	$(BIN)/python -m bench.releases

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli_shared import OptionalConfig, configured, fail, run_async
+from streams.cli_shared import OptionalConfig, configured, fail, log_to_terminal, run_async, until_stopped
 
 cost = typer.Typer()
 
@@ -88,3 +88,50 @@ def rightsize(
     if not rows:
         fail(f"there is no sample of {metric} on {kafka.prefix}metrics")
     print(in_words(replay(rows, out, sizing)))
+
+
+@cost.command()
+def optimise(
+    config: OptionalConfig = None,
+    demands: Annotated[Path | None, typer.Option(help="CSV of demands, in place of the topics")] = None,
+    out: Annotated[Path | None, typer.Option(help="with --demands: file for the plan")] = None,
+    capacity: Annotated[
+        list[str] | None, typer.Option(help="with --demands: name=amount, as often as you like")
+    ] = None,
+    budget: Annotated[float | None, typer.Option(min=0, help="with --demands: most an hour may cost")] = None,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="log the Kafka client too")] = False,
+) -> None:
+    """Plan all targets in mode cluster together, under shared limits, as commands; or a file of demands."""
+    if demands is None:
+        from streams.config import read  # noqa: PLC0415
+        from streams.optimising import Optimiser  # noqa: PLC0415
+        from streams.worker import wall_clock  # noqa: PLC0415
+
+        if config is None:
+            fail("give a configuration by -c, or a file by --demands")
+        log_to_terminal(verbose)
+        run_async(until_stopped(Optimiser(read(config), environ=os.environ, clock=wall_clock)))
+        return
+    from planners.optimiser import ClusterLimits  # noqa: PLC0415
+    from planners.optimiser import optimise as solve  # noqa: PLC0415
+    from streams.demands_csv import in_words, read_demands, write_plan  # noqa: PLC0415
+
+    shared = configured(config).cluster
+    amounts = dict(shared.capacity) | _amounts(capacity or [])
+    limits = ClusterLimits(capacity=amounts, budget=shared.budget_per_hour if budget is None else budget)
+    known = read_demands(demands, amounts)
+    plan = solve(known, limits)
+    if out is not None:
+        write_plan(out, plan)
+    print(in_words(known, limits, plan))
+
+
+def _amounts(pairs: list[str]) -> dict[str, float]:
+    amounts = {}
+    for pair in pairs:
+        name, _, text = pair.partition("=")
+        try:
+            amounts[name] = float(text)
+        except ValueError:
+            fail(f"--capacity {pair}: expected name=amount, such as cpu=400")
+    return amounts

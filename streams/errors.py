@@ -4,6 +4,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from actuators import ActuationError
 from detectors.port import DetectorError
+from planners.optimiser import ClusterError, SolverError
 from planners.placement import CurveError, PlacementError, UnknownRuleError
 from planners.rightsizing import UnknownSizerError
 from schemas import SchemaError
@@ -29,6 +30,7 @@ EXPECTED = (
     AccessError,
     ActuationError,
     BackfillError,
+    ClusterError,
     ConfigError,
     ConsoleError,
     CurveError,
@@ -46,6 +48,7 @@ EXPECTED = (
     ProduceError,
     ReceiveError,
     SchemaError,
+    SolverError,
     TailError,
     TopicError,
     TraceError,

@@ -8,6 +8,7 @@ from planners.cost import Prices
 from planners.releases import CanaryPlan, HistoryConfig, JudgeConfig
 from schemas.cost import Mode
 from streams.config.alerts import AlertConfig
+from streams.config.cluster import ClusterConfig
 from streams.config.receive import ReceiveConfig
 from streams.config.section import EMPTY, Count, Positive, Section
 from streams.config.section import key as _key
@@ -189,6 +190,10 @@ class TargetConfig(Section, frozen=True, kw_only=True):
         _key("act; shadow: commands end as dry-run and are scored; cluster: `tidegate optimise` decides"),
     ] = "act"
     prices: Annotated[Prices | None, _key("what a replica costs; absent: scale.price, all on demand")] = None
+    priority: Annotated[int, _key("in mode cluster: higher ones are served first")] = 0
+    uses: Annotated[
+        dict[str, Positive], _key("in mode cluster: what a replica takes of each capacity of [cluster]")
+    ] = {}
     budget_per_month: Annotated[
         float | None, _key("most that the replicas may cost in a calendar month (UTC); alerts before")
     ] = None
@@ -228,5 +233,6 @@ class Config(Section, frozen=True, kw_only=True):
         ReceiveConfig()
     )
     features: Annotated[FeaturesConfig, _key("new features of the pipeline")] = FeaturesConfig()
+    cluster: Annotated[ClusterConfig, _key("what the targets in mode cluster share")] = ClusterConfig()
     actuators: Annotated[dict[str, ActuatorConfig], _key("platforms, by a name of your choice")] = EMPTY
     targets: Annotated[tuple[TargetConfig, ...], _key("services that are acted on")] = ()

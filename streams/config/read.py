@@ -75,6 +75,11 @@ def _cross_check(config: Config) -> typing.Iterator[str]:
         metrics = [metric for metric in used if metric] + [load.metric for load in target.loads.values()]
         for metric in sorted({metric for metric in metrics if metrics.count(metric) > 1}):
             yield f"targets.{target.name}: metric `{metric}` is named twice; each has one role"
+        for resource in sorted(set(target.uses) - set(config.cluster.capacity)):
+            shared = ", ".join(config.cluster.capacity) or "none"
+            yield f"targets.{target.name}.uses.{resource}: is not in [cluster.capacity]; known: {shared}"
+        if target.mode == "cluster" and target.scale is not None and target.scale.capacity is None:
+            yield f"targets.{target.name}.scale.capacity: is needed in mode cluster"
         if target.mode != "act" and target.replicas is None:
             yield (
                 f"targets.{target.name}.replicas: is needed in mode {target.mode}; "
