@@ -1,19 +1,16 @@
-"""The plan of least expected cost under shared limits: a mixed-integer linear program, solved by HiGHS."""
+"""The plan of least expected cost under shared limits: a linear program, solved by HiGHS, and rounded."""
 
+import heapq
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array, vstack
+from scipy.optimize import linprog
 
 from planners.optimiser.values import ClusterLimits, Demand
 from planners.optimiser.worth import breakpoints, unserved, worth_of_one
 from planners.scaling.tail import Tail
-
-GAP = 1e-4  # of the optimum: closer than any forecast is
-TIME_LIMIT_S = 10.0
 
 
 class SolverError(RuntimeError):
@@ -60,7 +57,7 @@ def optimise(demands: Sequence[Demand], limits: ClusterLimits) -> ClusterPlan:
         SolverError: the solver gave up.
     """
     tails = [Tail.of(each.levels, each.quantiles, 0.0, 1.0) for each in demands]
-    alone = _solve(demands, tails, {}, [0] * len(demands))
+    alone = _solve(demands, tails, {}, [each.least for each in demands])
     left = _left(limits, demands, [0] * len(demands))
     counts = _minima(demands, left)
     for priority in sorted({demand.priority for demand in demands}, reverse=True):
@@ -117,7 +114,7 @@ def _minima(demands: Sequence[Demand], room: Mapping[str, float]) -> list[int]:
 
 
 class _Piece(NamedTuple):
-    """`width` replicas of target number `owner`, each of which is worth `gain`."""
+    """`width` replicas of target number `owner`; each is worth `gain` more than its price."""
 
     owner: int
     width: int
@@ -127,10 +124,8 @@ class _Piece(NamedTuple):
 def _pieces(number: int, demand: Demand, tail: Tail, have: int) -> list[_Piece]:
     points = [have, *(point for point in breakpoints(demand, tail) if point > have)]
     worth = [worth_of_one(demand) * unserved(tail, point) for point in points]
-    return [
-        _Piece(number, points[i + 1] - points[i], (worth[i] - worth[i + 1]) / (points[i + 1] - points[i]))
-        for i in range(len(points) - 1)
-    ]
+    gains = [(worth[i] - worth[i + 1]) / (points[i + 1] - points[i]) for i in range(len(points) - 1)]
+    return [_Piece(number, points[i + 1] - points[i], gain - demand.price) for i, gain in enumerate(gains)]
 
 
 def _solve(
@@ -138,46 +133,61 @@ def _solve(
 ) -> list[int]:
     """Counts of least cost, none below `given`, that take no more than `room` beyond those.
 
-    Variables: whole replicas beyond the given ones, and for each target pieces of its concave worth.
+    The worth of replicas is concave, so a linear program takes each target's pieces in their order. Of its
+    answer no more targets have a part of a replica than there are limits: those are rounded down, and what
+    that leaves is given out one by one. Deterministic, whatever else the machine does.
     """
-    if not demands:
-        return []
     pieces = [
         piece
         for number, (demand, tail, have) in enumerate(zip(demands, tails, given, strict=True))
         for piece in _pieces(number, demand, tail, have)
+        if piece.gain > 0.0
     ]
-    count, width = len(demands), len(demands) + len(pieces)
-    least = np.array([max(each.least - have, 0) for each, have in zip(demands, given, strict=True)])
-    most = np.zeros(count)
-    np.add.at(most, [piece.owner for piece in pieces], [piece.width for piece in pieces])
-    objective = [*(each.price for each in demands), *(-piece.gain for piece in pieces)]
-    # Of each target: its pieces add up to no more than its replicas.
-    owners = [piece.owner for piece in pieces]
-    rows = np.concatenate([owners, np.arange(count)]).astype(int)
-    columns = np.concatenate([np.arange(count, width), np.arange(count)])
-    values = np.concatenate([np.ones(len(pieces)), -np.ones(count)])
-    matrices = [coo_array((values, (rows, columns)), shape=(count, width))]
-    upper = [np.zeros(count)]
-    for name, free in room.items():
-        uses = [_use(each, name) for each in demands]
-        first = (np.zeros(count, dtype=int), np.arange(count))
-        matrices.append(coo_array((uses, first), shape=(1, width)))
-        upper.append(np.array([max(free, 0.0)]))
-    solved = milp(
-        np.array(objective),
-        integrality=np.concatenate([np.ones(count), np.zeros(len(pieces))]),
-        bounds=Bounds(
-            np.concatenate([least if not room else np.zeros(count), np.zeros(len(pieces))]),
-            np.concatenate([np.maximum(most, least), [piece.width for piece in pieces]]),
-        ),
-        constraints=LinearConstraint(vstack(matrices).tocsr(), -np.inf, np.concatenate(upper)),
-        options={"mip_rel_gap": GAP, "time_limit": TIME_LIMIT_S},
+    if not pieces:
+        return list(given)
+    uses = np.array([[_use(demands[piece.owner], name) for piece in pieces] for name in room])
+    solved = linprog(
+        [-piece.gain for piece in pieces],
+        A_ub=uses if len(room) else None,
+        b_ub=np.maximum(list(room.values()), 0.0) if len(room) else None,
+        bounds=[(0.0, piece.width) for piece in pieces],
+        method="highs",
     )
     if solved.x is None:
-        raise SolverError(f"no plan for {count} targets: {solved.message}")
-    extra = np.rint(solved.x[:count]).astype(int).tolist()
-    return [have + more for have, more in zip(given, extra, strict=True)]
+        raise SolverError(f"no plan for {len(demands)} targets: {solved.message}")
+    shares = np.bincount([piece.owner for piece in pieces], weights=solved.x, minlength=len(demands))
+    more = np.floor(shares + 1e-6).astype(int).tolist()
+    left = {
+        name: free - sum(_use(each, name) * extra for each, extra in zip(demands, more, strict=True))
+        for name, free in room.items()
+    }
+    _give_out(demands, pieces, more, left)
+    return [have + extra for have, extra in zip(given, more, strict=True)]
+
+
+def _give_out(
+    demands: Sequence[Demand], pieces: Sequence[_Piece], more: list[int], left: dict[str, float]
+) -> None:
+    """Add replicas to `more` while one that is worth its price fits into what is `left`, the best first."""
+    ends: dict[int, list[tuple[int, float]]] = {}  # of each target: up to how many, and what one is worth
+    for piece in pieces:
+        mine = ends.setdefault(piece.owner, [])
+        mine.append(((mine[-1][0] if mine else 0) + piece.width, piece.gain))
+
+    def next_gain(owner: int) -> float:
+        return next((gain for end, gain in ends[owner] if more[owner] < end), 0.0)
+
+    waiting = [(-next_gain(owner), owner) for owner in ends]
+    heapq.heapify(waiting)
+    while waiting:
+        worth, owner = heapq.heappop(waiting)
+        uses = {name: _use(demands[owner], name) for name in left}
+        if worth >= 0.0 or any(use > left[name] + 1e-9 for name, use in uses.items()):
+            continue
+        more[owner] += 1
+        for name, use in uses.items():
+            left[name] -= use
+        heapq.heappush(waiting, (-next_gain(owner), owner))
 
 
 def _allocation(demand: Demand, tail: Tail, count: int, alone: int, binding: tuple[str, ...]) -> Allocation:
