@@ -41,7 +41,7 @@ class Block(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     offset: int
     series: list[str]
     last_time: bytes
-    bank: bytes
+    bank: memoryview  # of the block's bytes: what is largest is not copied
     alerts: bytes
 
 
@@ -269,7 +269,7 @@ class SeriesRows:
             offset=self.offset,
             series=[self.index.name(row) for row in range(start, stop)],
             last_time=self.last_time[start:stop].tobytes(),
-            bank=self.bank.dump(start, stop),
+            bank=memoryview(self.bank.dump(start, stop)),
             alerts=self.book.rows[start:stop].tobytes(),
         )
         return msgspec.msgpack.encode(block)
@@ -358,7 +358,7 @@ class SeriesRows:
         if self._learnt is not None:
             self._learnt[rows] = block.offset
         try:
-            self.bank.load(rows.start, rows.stop, block.bank)
+            self.bank.load(rows.start, rows.stop, bytes(block.bank))
         except DetectorError as error:
             self._learn_anew(f"models: {error}")
 

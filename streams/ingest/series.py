@@ -129,22 +129,29 @@ class SeriesIndex:
         """
         if self.extent:
             raise ValueError(f"restore needs an empty index; this one has {len(self)} series")
-        end = 0
-        for row, key in sorted(entries):
-            if row < end:
-                raise ValueError(f"row {row} of {key!r} comes twice or is negative")
-            while end < row:
-                self._push(b"", _RELEASED)
-                end += 1
-            data = key.encode()
-            slot, found = self._find(data)
-            if found >= 0:
-                raise ValueError(f"series {key!r} comes twice, as rows {found} and {row}")
-            self._free.append(row)
-            self._push(b"", _RELEASED)
-            self._add(data, slot)
-            end += 1
-        self._free = [row for row in range(end - 1, -1, -1) if self._length[row] == _RELEASED]
+        ordered = sorted(entries)
+        rows = np.fromiter((row for row, _ in ordered), np.int64, len(ordered))
+        if len(rows) and (rows[0] < 0 or (np.diff(rows) == 0).any()):
+            wrong = 0 if rows[0] < 0 else int(np.flatnonzero(np.diff(rows) == 0)[0])
+            raise ValueError(f"row {rows[wrong]} of {ordered[wrong][1]!r} comes twice or is negative")
+        keys = [key.encode() for _, key in ordered]
+        end = int(rows[-1]) + 1 if len(rows) else 0
+        start, length = np.zeros(end, np.int64), np.full(end, _RELEASED, np.int32)
+        hashes = np.zeros(end, np.uint32)
+        length[rows] = np.fromiter(map(len, keys), np.int32, len(keys))
+        start[rows] = np.cumsum(length[rows]) - length[rows]
+        hashes[rows] = np.fromiter((hash(key) & 0xFFFFFFFF for key in keys), np.uint32, len(keys))
+        arena = np.frombuffer(b"".join(keys), np.uint8)
+        slots = np.full(_slots_for(len(keys)), _EMPTY, np.int32)
+        first, second = _link_new(hashes, start, length, arena, slots)
+        if first >= 0:
+            key = bytes(arena[start[first] : start[first] + length[first]]).decode()
+            raise ValueError(f"series {key!r} comes twice, as rows {first} and {second}")
+        self._start, self._length = array("q", start.tobytes()), array("i", length.tobytes())
+        self._hash, self._slots = array("I", hashes.tobytes()), array("i", slots.tobytes())
+        self._arena = bytearray(arena)
+        self._generation = np.zeros(_slots_for(end), dtype=np.uint32)
+        self._free = np.flatnonzero(length == _RELEASED)[::-1].tolist()
         self._fresh.clear()
 
     def _find(self, key: bytes) -> tuple[int, int]:
@@ -213,6 +220,38 @@ class SeriesIndex:
             arena += self._arena[start : start + self._length[row]]
         self._arena = arena
         self._dead_bytes = 0
+
+
+def _slots_for(count: int) -> int:
+    """The least power of two of which `count` is at most three quarters."""
+    slots = _FIRST_SLOTS
+    while count * 4 > slots * 3:
+        slots *= 2
+    return slots
+
+
+@njit(cache=True, nogil=True)
+def _link_new(hashes, starts, lengths, arena, slots):  # type: ignore[no-untyped-def]
+    """Link all rows into the empty `slots`; returns two rows of one key, or -1 twice where there are none."""
+    mask = slots.shape[0] - 1
+    for row in range(hashes.shape[0]):
+        length = lengths[row]
+        if length == _RELEASED:
+            continue
+        slot = hashes[row] & mask
+        while slots[slot] != _EMPTY:
+            other = slots[slot]
+            if hashes[other] == hashes[row] and lengths[other] == length:
+                same = True
+                for i in range(length):
+                    if arena[starts[other] + i] != arena[starts[row] + i]:
+                        same = False
+                        break
+                if same:
+                    return other, row
+            slot = (slot + 1) & mask
+        slots[slot] = row
+    return -1, -1
 
 
 @njit(cache=True, nogil=True)

@@ -72,7 +72,7 @@ def _series(stored: Stored) -> dict[str, tuple[bytes, bytes, bytes]]:
         block = msgspec.msgpack.decode(data, type=Block)
         bank = make_bank("ewma-z", {})
         bank.grow(block.start + len(block.series))
-        bank.load(block.start, block.start + len(block.series), block.bank)
+        bank.load(block.start, block.start + len(block.series), bytes(block.bank))
         for i, series in enumerate(block.series):
             row = block.start + i
             state = (
