@@ -19,12 +19,17 @@ class ColdStore:
             "PRIMARY KEY (partition, key)) WITHOUT ROWID"
         )
 
+        self._used: set[int] = set()  # partitions that may have something here
+
     def put(self, partition: int, key: bytes, epoch: int, value: bytes) -> None:
         """Keep `value` under `key`, in place of what was there."""
+        self._used.add(partition)
         self._db.execute("INSERT OR REPLACE INTO cold VALUES (?, ?, ?, ?)", (partition, key, epoch, value))
 
     def get(self, partition: int, key: bytes) -> bytes | None:
         """What is kept under `key`, None where there is nothing."""
+        if partition not in self._used:  # each new series asks
+            return None
         found = self._db.execute(
             "SELECT value FROM cold WHERE partition = ? AND key = ?", (partition, key)
         ).fetchone()
@@ -43,6 +48,7 @@ class ColdStore:
 
     def forget(self, partition: int) -> None:
         """Forget everything of a partition."""
+        self._used.discard(partition)
         self._db.execute("DELETE FROM cold WHERE partition = ?", (partition,))
 
     def count(self, partition: int) -> int:

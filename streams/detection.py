@@ -334,6 +334,14 @@ class DetectPartition:
         """At most so many of the blocks that changed since they were last in a snapshot, the oldest first."""
         return [*self.rows.snapshot(most), *self.steering.snapshot()]
 
+    def holds(self, key: bytes) -> bool:
+        """Whether the key is that of rows in memory."""
+        return key.isdigit() and self.rows.holds(int(key))
+
+    def block(self, key: bytes) -> bytes:
+        """The rows of a block, as of now."""
+        return self.rows.block(int(key))
+
     @property
     def durable(self) -> int | None:
         """Input up to this offset is in the snapshots taken so far; None where all is that was processed."""

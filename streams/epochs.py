@@ -88,5 +88,5 @@ class Newest:
         self._epochs[key] = epoch
 
     def _remove(self, key: bytes) -> None:
-        del self.blocks[key]
+        self.blocks.pop(key, None)
         del self._epochs[key]

@@ -1,7 +1,7 @@
 """What a stage keeps per partition."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from streams.output import Output
 from streams.record import Record
@@ -58,3 +58,14 @@ class Placing(Partition, Protocol):
 
     def due(self) -> list[Output]:
         """Apply controls that no record has to come before any more; return what that leads to."""
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """A partition whose blocks can be had from it at any time, so that nobody else need keep them."""
+
+    def holds(self, key: bytes) -> bool:
+        """Whether `block` returns what stands under this key."""
+
+    def block(self, key: bytes) -> bytes:
+        """What stands under a key that it holds, as of now."""

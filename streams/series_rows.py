@@ -220,19 +220,24 @@ class SeriesRows:
         if most is None:
             self.changed()
         self._leaving, self._evicted = self._evicted, {}
-        size = self._block_rows
         numbers = self._unsaved.take(most)
-        blocks = [
-            (str(number).encode(), self._encode(number * size, min((number + 1) * size, self._rows)))
-            for number in numbers
-        ]
+        blocks = [(str(number).encode(), self.block(number)) for number in numbers]
         # In this order a crash loses nothing: at worst a series is both cold and live, and live wins.
         written = set(numbers)
-        forgotten = [key for key, row in self._recalled.items() if row // size in written]
+        forgotten = [key for key, row in self._recalled.items() if row // self._block_rows in written]
         for key in forgotten:
             del self._recalled[key]
         outdated, self._outdated = self._outdated, []
         return [*self._leaving.items(), *blocks, *((key, None) for key in [*forgotten, *outdated])]
+
+    def holds(self, number: int) -> bool:
+        """Whether there is a block of this number in memory."""
+        return 0 <= number * self._block_rows < self._rows
+
+    def block(self, number: int) -> bytes:
+        """The rows of a block as of now, as they stand in the changelog."""
+        start = number * self._block_rows
+        return self._encode(start, min(start + self._block_rows, self._rows))
 
     def _silent(self) -> list[int]:
         """Rows to evict: nothing heard for long, no alert open."""
@@ -263,11 +268,17 @@ class SeriesRows:
             self._learnt[row] = -1
 
     def _encode(self, start: int, stop: int) -> bytes:
+        series = [self.index.name(row) for row in range(start, stop)]
+        offset = self.offset
+        if self._learnt is not None:  # rows that were restored may know more than what was read since
+            used = [start + i for i, name in enumerate(series) if name]
+            if used:
+                offset = max(offset, int(self._learnt[used].min()))
         block = Block(
             layout=LAYOUT,
             start=start,
-            offset=self.offset,
-            series=[self.index.name(row) for row in range(start, stop)],
+            offset=offset,
+            series=series,
             last_time=self.last_time[start:stop].tobytes(),
             bank=memoryview(self.bank.dump(start, stop)),
             alerts=self.book.rows[start:stop].tobytes(),

@@ -16,7 +16,7 @@ from faust.types import TP
 
 from streams.delivery import Delivery
 from streams.output import Output
-from streams.partition import Partition, Placing
+from streams.partition import Holding, Partition, Placing
 from streams.record import Record
 from streams.state import BlockTable
 from streams.transport import BatchMessage, Transport
@@ -176,7 +176,11 @@ class Stage:
         committed = transport.committed_end(TP(self._source, number))
         if self._control is not None and committed is not None:
             cast(Placing, state).resume(committed)
-        return _Held(state, Delivery(self._app, self._prefix))
+        if isinstance(state, Holding):
+            store.blocks(number).lend(state.holds)
+        held = _Held(state, Delivery(self._app, self._prefix))
+        held.ticked = state.changed() > 0  # blocks that are to be written anew
+        return held
 
     def touch(self, partition: Partition) -> None:
         """Note that a partition's state has changed without input; it is written with the next checkpoint."""
@@ -262,4 +266,7 @@ class Stage:
         """Write everything and let go of all partitions; called before they may move to another worker."""
         self._released = self._app.consumer_generation_id
         await self.checkpoint()
-        self._held.clear()
+        while self._held:
+            number, held = self._held.popitem()
+            if isinstance(held.state, Holding) and not self._app.should_stop:
+                self._table.store.blocks(number).take_back(held.state.block)

@@ -21,13 +21,29 @@ class NotOwnedError(RuntimeError):
     """A partition is to be written to that another worker may own; the text names it."""
 
 
-class _Blocks(Newest):
+class Blocks(Newest):
     """The blocks of one partition, those under `COLD` on disk."""
 
     def __init__(self, cold: ColdStore, partition: int) -> None:
         super().__init__()
         self._cold = cold
         self._partition = partition
+        self._lent: Callable[[bytes], bool] = lambda key: False
+
+    def lend(self, lent: Callable[[bytes], bool]) -> None:
+        """Leave blocks to the partition's state, which has them in memory: those whose keys `lent` accepts.
+
+        They are written and outdone as before; only their bytes are not kept twice.
+        """
+        self._lent = lent
+        for key in [key for key in self.blocks if lent(key)]:
+            del self.blocks[key]
+
+    def take_back(self, block: Callable[[bytes], bytes]) -> None:
+        """Keep the lent blocks again, each as `block` returns it by its key."""
+        self._lent = lambda key: False
+        for key in self._epochs.keys() - self.blocks.keys():
+            self.blocks[key] = block(key)
 
     def epoch(self, key: bytes) -> int | None:
         if key.startswith(COLD):
@@ -37,6 +53,8 @@ class _Blocks(Newest):
     def _keep(self, key: bytes, epoch: int, value: bytes) -> None:
         if key.startswith(COLD):
             self._cold.put(self._partition, key, epoch, value)
+        elif self._lent(key):
+            self._epochs[key] = epoch
         else:
             super()._keep(key, epoch, value)
 
@@ -63,7 +81,7 @@ class BlockStore(Store[bytes, bytes]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._partitions: dict[int, _Blocks] = {}
+        self._partitions: dict[int, Blocks] = {}
         self._read: dict[TP, int] = {}
         self._generation = -1
         self._epochs: dict[int, int] = {}  # by partition that this worker has written to in this generation
@@ -74,10 +92,10 @@ class BlockStore(Store[bytes, bytes]):
         """Remove what is on disk; the changelog has it."""
         self.cold.close()
 
-    def blocks(self, partition: int) -> _Blocks:
+    def blocks(self, partition: int) -> Blocks:
         """All of one partition."""
         if partition not in self._partitions:
-            self._partitions[partition] = _Blocks(self.cold, partition)
+            self._partitions[partition] = Blocks(self.cold, partition)
         return self._partitions[partition]
 
     def partition(self, partition: int) -> dict[bytes, bytes]:

@@ -126,7 +126,8 @@ def test_batches_do_not_matter() -> None:
 
 
 # A batch of so many records; then nothing, a checkpoint, a crash, a crash after so many blocks, or the
-# writing of so many blocks that is done only after the next batch.
+# writing of so many blocks that is done only after the next batch; or all is written and what is in memory
+# goes back to the store, and from there to a new state, as in a rebalance.
 _steps = st.lists(
     st.tuples(
         st.integers(1, 250),
@@ -134,6 +135,7 @@ _steps = st.lists(
             st.just("go on"),
             st.just("save"),
             st.just("crash"),
+            st.just("move"),
             st.integers(0, 6),
             st.tuples(st.just("some"), st.integers(1, 2)),
         ),
@@ -173,9 +175,12 @@ def test_a_crash_at_any_moment_changes_nothing(
             partition.changed()
             entries = partition.snapshot(what[1])
             under_way = entries, position if partition.durable is None else partition.durable + 1
-        elif what == "save":
+        elif what in ("save", "move"):
             _write(stored, partition.snapshot())
             acknowledged = position
+            if what == "move":
+                stored |= {key: partition.block(key) for key in stored if partition.holds(key)}
+                partition = _restored(stored, evict_after_ms=after)
         else:
             _write(stored, partition.snapshot()[: int(what)])
             partition, position = _restored(stored, evict_after_ms=after), acknowledged
