@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-platforms check bench bench-detect bench-scale bench-cost bench-release clean
+.PHONY: setup demo test test-platforms chaos check bench bench-detect bench-scale bench-cost bench-release clean
 
 setup: .venv/.installed
 
@@ -21,6 +21,10 @@ test: setup
 test-platforms: setup
 	tests/serve/build-keda.sh .cache/keda
 	$(BIN)/python -m pytest -m platforms
+
+# Faults in their long form. TIDEGATE_SEED=N repeats a run, TIDEGATE_KILLS=N sets how often a worker is killed.
+chaos: setup
+	$(BIN)/python -m pytest -m chaos -s --timeout 1800
 
 bench: setup
 	$(BIN)/python -m bench.reach --json bench.json

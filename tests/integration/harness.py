@@ -230,9 +230,9 @@ class WorkerProcess:
 
 
 async def produce(address: str, topic: str, values: Iterable[tuple[str, bytes] | bytes]) -> None:
-    """Write records in order; a value alone has the key `k`."""
+    """Write records in order, each once, whatever the brokers do; a value alone has the key `k`."""
     async with AIOKafkaProducer(
-        bootstrap_servers=address, linger_ms=5, max_request_size=MAX_RECORD_BYTES
+        bootstrap_servers=address, linger_ms=5, max_request_size=MAX_RECORD_BYTES, enable_idempotence=True
     ) as producer:
         sent = []
         for value in values:
@@ -272,6 +272,13 @@ async def _partitions(address: str, topic: str) -> list[TopicPartition]:
     finally:
         await admin.close()
     return [TopicPartition(topic, each["partition"]) for each in found["partitions"]]
+
+
+async def end_offsets(address: str, topic: str) -> int:
+    """The end offsets of a topic's partitions, added up."""
+    found = await _partitions(address, topic)
+    async with AIOKafkaConsumer(bootstrap_servers=address, enable_auto_commit=False) as consumer:
+        return sum((await consumer.end_offsets(found)).values())
 
 
 async def messages(setting: Setting, name: str) -> list[Any]:
