@@ -5,15 +5,26 @@ from collections.abc import Iterable
 
 import msgspec
 
-from streams.ingest import native, prometheus, telegraf
+from streams.ingest import native, otlp, prometheus, telegraf
 from streams.ingest.points import Fault, FormatError, Parsed, Reader
 
 FORMAT_HEADER = "tidegate-format"
-"""Record header that names the format: `native`, `prometheus` or `telegraf`."""
+"""Record header that names the format: `native`, `prometheus`, `telegraf` or `otlp`."""
 
-READERS: dict[str, Reader] = {"native": native.read, "prometheus": prometheus.read, "telegraf": telegraf.read}
+READERS: dict[str, Reader] = {
+    "native": native.read,
+    "prometheus": prometheus.read,
+    "telegraf": telegraf.read,
+    "otlp": otlp.read,
+}
 # The field that a format has and the others have not, to tell which one a faulty record was meant to be.
-_MARKS = (("metric", "native"), ("fields", "telegraf"), ("metrics", "telegraf"), ("name", "prometheus"))
+_MARKS = (
+    ("metric", "native"),
+    ("fields", "telegraf"),
+    ("metrics", "telegraf"),
+    ("name", "prometheus"),
+    ("resourceMetrics", "otlp"),
+)
 
 Headers = Iterable[tuple[str, bytes | None]]
 

@@ -14,13 +14,15 @@ from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as otlp
 
-from streams.receive.distribution import Distribution, from_explicit, from_exponential
+from streams.receive.distribution import Distribution, from_explicit, from_exponential, quantile
 from streams.receive.draft import Draft
 from streams.receive.errors import Unreadable
 from streams.receive.tenant import NAME, Kind, Refusal, Tenant
 
-_DELTA = otlp.AGGREGATION_TEMPORALITY_DELTA
+DELTA = otlp.AGGREGATION_TEMPORALITY_DELTA
 _MS = 1_000_000  # nanoseconds
+
+__all__ = ["DELTA", "count_samples", "labels_of", "observed", "parse", "quantile", "read", "text_of"]
 
 
 def parse(data: bytes, *, json: bool = False) -> ExportMetricsServiceRequest:
@@ -71,7 +73,9 @@ def read(
     """
     wanted = frozenset(resource_attributes)
     for resource in request.resource_metrics:
-        common = {pair.key: _text(pair.value) for pair in resource.resource.attributes if pair.key in wanted}
+        common = {
+            pair.key: text_of(pair.value) for pair in resource.resource.attributes if pair.key in wanted
+        }
         for scope in resource.scope_metrics:
             for metric in scope.metrics:
                 _metric(metric, common, tenant, draft)
@@ -92,33 +96,33 @@ def _points(  # noqa: PLR0912 - one branch for each kind of metric
             for point in metric.gauge.data_points:
                 _number(metric.name, point, "gauge", common, tenant, draft)
         case "sum" if not metric.sum.is_monotonic:
-            if metric.sum.aggregation_temporality == _DELTA:
+            if metric.sum.aggregation_temporality == DELTA:
                 # Its level is known to whoever adds up from the start, which a receiver cannot.
                 draft.drop("delta-of-a-level", len(metric.sum.data_points))
                 return
             for point in metric.sum.data_points:
                 _number(metric.name, point, "gauge", common, tenant, draft)
         case "sum":
-            delta = metric.sum.aggregation_temporality == _DELTA
+            delta = metric.sum.aggregation_temporality == DELTA
             for point in metric.sum.data_points:
                 _number(metric.name, point, "counter", common, tenant, draft, delta=delta)
         case "histogram":
-            delta = metric.histogram.aggregation_temporality == _DELTA
+            delta = metric.histogram.aggregation_temporality == DELTA
             for plain in metric.histogram.data_points:
-                observed = from_explicit(plain.explicit_bounds, plain.bucket_counts or [plain.count])
-                _histogram(metric.name, plain, observed, 0, common, tenant, draft, delta=delta)
+                _histogram(metric.name, plain, observed(plain), 0, common, tenant, draft, delta=delta)
         case "exponential_histogram":
-            delta = metric.exponential_histogram.aggregation_temporality == _DELTA
+            delta = metric.exponential_histogram.aggregation_temporality == DELTA
             for point_ in metric.exponential_histogram.data_points:
-                observed = _exponential(point_)
-                _histogram(metric.name, point_, observed, point_.scale, common, tenant, draft, delta=delta)
+                buckets, scale = observed(point_), point_.scale
+                _histogram(metric.name, point_, buckets, scale, common, tenant, draft, delta=delta)
         case "summary":
             for summary in metric.summary.data_points:
                 _summary(metric.name, summary, common, tenant, draft)
 
 
-def _labels(metric: str, attributes: Sequence[Any], common: Mapping[str, str]) -> dict[str, str]:
-    return {**common, **{pair.key: _text(pair.value) for pair in attributes}, NAME: metric}
+def labels_of(metric: str, attributes: Sequence[Any], common: Mapping[str, str]) -> dict[str, str]:
+    """The labels of a point, `__name__` among them; its own attributes win over the resource's."""
+    return {**common, **{pair.key: text_of(pair.value) for pair in attributes}, NAME: metric}
 
 
 def _name(kind: str, labels: Mapping[str, str]) -> Any:
@@ -139,7 +143,7 @@ def _number(
     if point.flags & otlp.DATA_POINT_FLAGS_NO_RECORDED_VALUE_MASK:
         draft.drop("missing")
         return
-    labels = _labels(metric, point.attributes, common)
+    labels = labels_of(metric, point.attributes, common)
     name = _name(kind, labels)
     try:
         series: Any = tenant.find(name) or tenant.add(name, labels, kind)
@@ -161,7 +165,7 @@ def _number(
 def _histogram(
     metric: str,
     point: otlp.HistogramDataPoint | otlp.ExponentialHistogramDataPoint,
-    observed: Distribution,
+    buckets: Distribution,
     scale: int,
     common: Mapping[str, str],
     tenant: Tenant,
@@ -169,7 +173,7 @@ def _histogram(
     *,
     delta: bool,
 ) -> None:
-    labels = _labels(metric, point.attributes, common)
+    labels = labels_of(metric, point.attributes, common)
     name = _name("histogram", labels)
     try:
         series: Any = tenant.find(name) or tenant.add_histogram(name, labels)
@@ -179,12 +183,19 @@ def _histogram(
     ts, start = point.time_unix_nano // _MS, point.start_time_unix_nano // _MS
     total = point.sum if point.HasField("sum") else None
     if delta:
-        series.take_increment(draft, ts, observed, total, (ts - start) / 1000 if start else 0.0)
+        series.take_increment(draft, ts, buckets, total, (ts - start) / 1000 if start else 0.0)
     else:
-        series.take_total(draft, ts, observed, total, scale, start or None)
+        series.take_total(draft, ts, buckets, total, scale, start or None)
 
 
-def _exponential(point: otlp.ExponentialHistogramDataPoint) -> Distribution:
+def observed(point: otlp.HistogramDataPoint | otlp.ExponentialHistogramDataPoint) -> Distribution:
+    """The buckets of a histogram's point.
+
+    Raises:
+        ValueError: they make no sense.
+    """
+    if isinstance(point, otlp.HistogramDataPoint):
+        return from_explicit(point.explicit_bounds, point.bucket_counts or [point.count])
     sides = (
         {side.offset + i: float(count) for i, count in enumerate(side.bucket_counts)}
         for side in (point.positive, point.negative)
@@ -196,7 +207,7 @@ def _exponential(point: otlp.ExponentialHistogramDataPoint) -> Distribution:
 def _summary(
     metric: str, point: otlp.SummaryDataPoint, common: Mapping[str, str], tenant: Tenant, draft: Draft
 ) -> None:
-    labels = _labels(metric, point.attributes, common)
+    labels = labels_of(metric, point.attributes, common)
     ts = point.time_unix_nano // _MS
     parts: list[tuple[dict[str, str], Kind, float]] = [
         ({**labels, NAME: f"{metric}_count"}, "counter", float(point.count)),
@@ -215,7 +226,7 @@ def _summary(
             draft.refuse(str(refusal), 1)
 
 
-def _text(value: Any) -> str:  # noqa: PLR0911 - one for each kind of value
+def text_of(value: Any) -> str:  # noqa: PLR0911 - one for each kind of value
     """An attribute's value as a label's: text as it is, everything else as JSON."""
     match value.WhichOneof("value"):
         case "string_value":
@@ -227,9 +238,9 @@ def _text(value: Any) -> str:  # noqa: PLR0911 - one for each kind of value
         case "double_value":
             return repr(value.double_value) if math.isfinite(value.double_value) else str(value.double_value)
         case "array_value":
-            return msgspec.json.encode([_text(each) for each in value.array_value.values]).decode()
+            return msgspec.json.encode([text_of(each) for each in value.array_value.values]).decode()
         case "kvlist_value":
-            pairs = {pair.key: _text(pair.value) for pair in value.kvlist_value.values}
+            pairs = {pair.key: text_of(pair.value) for pair in value.kvlist_value.values}
             return msgspec.json.encode(pairs, order="deterministic").decode()
         case "bytes_value":
             return bytes(value.bytes_value).hex()

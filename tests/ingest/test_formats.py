@@ -3,9 +3,11 @@
 import itertools
 
 import pytest
+from google.protobuf.json_format import MessageToJson
 
 from streams.ingest import Batch, Decoder, Limits, SeriesIndex
 from tests.ingest.records import NOW, record, records
+from tests.receive.pushes import otlp_gauge, otlp_histogram, otlp_request, otlp_sum
 
 
 def decode(*values: bytes | None) -> tuple[list[tuple[int, str, int, float]], Batch]:
@@ -127,7 +129,7 @@ def test_the_header_only_chooses_the_error() -> None:
     assert batch.columns.record.tolist() == [0]
     assert [reject.reason for reject in batch.rejects] == [
         "$: Object missing required field `fields`",
-        "header tidegate-format: Expected one of native, prometheus, telegraf, got 'xml'",
+        "header tidegate-format: Expected one of native, prometheus, telegraf, otlp, got 'xml'",
     ]
 
 
@@ -146,3 +148,42 @@ def test_what_came_before_does_not_change_how_a_record_is_read() -> None:
             ]
             refused = [reject.reason for reject in after[1].rejects if reject.record == 1]
             assert refused == [reject.reason for reject in alone[1].rejects]
+
+
+def test_otlp_by_itself_in_both_encodings() -> None:
+    start, ts = 1_700_000_000_000, 1_700_000_010_000
+    request = otlp_request(
+        otlp_gauge("queue.size", ts, 7),
+        otlp_sum("requests", [(start, ts, 100.0)]),
+        otlp_sum("bytes", [(start, ts, 500.0)], delta=True),
+        otlp_sum("level", [(start, ts, 5.0)], delta=True, monotonic=False),
+        otlp_histogram("latency", [1.0, 2.0], [(start, ts, [0, 10, 0], 15.0)], delta=True),
+        otlp_histogram("total", [1.0], [(start, ts, [1, 2], 9.0)]),
+    )
+    values = (request.SerializeToString(), MessageToJson(request).encode())
+    index = SeriesIndex()
+    batch = Decoder(index, Limits()).decode(records(values), ts)
+    columns = (column.tolist() for column in batch.columns)
+    samples = [(i, index.key(row), time, value) for i, row, time, value in zip(*columns, strict=True)]
+    own = 'service.name="checkout"'
+    expected = [
+        (f"queue.size{{{own}}}", 7.0),
+        (f"requests{{{own}}}", 100.0),
+        (f"bytes_per_second{{{own}}}", 50.0),
+        (f'latency{{quantile="0.5",{own}}}', 1.5),
+        (f'latency{{quantile="0.95",{own}}}', 1.95),
+        (f'latency{{quantile="0.99",{own}}}', 1.99),
+        (f"latency_count_per_second{{{own}}}", 1.0),
+        (f"latency_sum_per_second{{{own}}}", 1.5),
+        (f"total_count{{{own}}}", 3.0),
+        (f"total_sum{{{own}}}", 9.0),
+    ]
+    assert samples == [(i, key, ts, pytest.approx(value)) for i in (0, 1) for key, value in expected]
+    assert batch.rejects == []
+    assert batch.dropped == {"not-numeric": 2}
+
+
+def test_what_only_resembles_otlp_is_refused_with_its_place() -> None:
+    _, batch = decode(b'{"resourceMetrics":[{"scopeMetrics":7}]}', b"\n\xff\xff", b"\n")
+    assert [reject.record for reject in batch.rejects] == [0, 1, 2]
+    assert batch.rejects[0].path == "$.resourceMetrics"
