@@ -18,6 +18,7 @@ from schemas.flag import Flag
 from schemas.forecast import Forecast
 from schemas.incident import Cause, Incident
 from schemas.message import Message, SchemaError, decode, encode
+from schemas.model_version import ModelVersion
 from schemas.outcome import Outcome, Status
 from schemas.release_change import ReleaseChange
 from schemas.sample import Sample, series_key
@@ -42,6 +43,7 @@ __all__ = [
     "KnownEvent",
     "MaintenanceWindow",
     "Message",
+    "ModelVersion",
     "Outcome",
     "Place",
     "Promote",

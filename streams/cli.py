@@ -16,6 +16,7 @@ from streams.cli_bench import bench
 from streams.cli_cost import cost
 from streams.cli_experiment import experiment
 from streams.cli_keys import keys
+from streams.cli_models import models
 from streams.cli_release import release
 from streams.cli_serve import serve
 from streams.cli_shared import (
@@ -43,6 +44,7 @@ app.add_typer(bench, name="bench")
 app.add_typer(state, name="state")
 app.add_typer(keys, name="keys")
 app.add_typer(release, name="release")
+app.add_typer(models, name="models")
 app.add_typer(experiment, name="experiment")
 app.add_typer(serve)
 app.add_typer(access)

@@ -17,6 +17,7 @@ from schemas import (
     Incident,
     KnownEvent,
     MaintenanceWindow,
+    ModelVersion,
     Outcome,
     ReleaseChange,
     ReleaseOrder,
@@ -44,6 +45,7 @@ MESSAGES: dict[str, type[msgspec.Struct]] = {
     "release-change": ReleaseChange,
     "cost": Cost,
     "flag": Flag,
+    "model-version": ModelVersion,
     "deadletter": DeadLetter,
 }
 
@@ -60,6 +62,7 @@ TOPICS: dict[str, tuple[tuple[str, ...], str, str]] = {
     "forecasts": (("forecast",), "the target", "send"),
     "commands": (("command",), "the target", "send"),
     "outcomes": (("outcome",), "the target", "send"),
+    "models": (("model-version",), "the version", "send"),
     "flags": (("flag",), "the flag", "send"),
     "releases": (("release-change",), "the target", "send"),
     "costs": (("cost",), "the target", "send"),

@@ -16,6 +16,7 @@ from streams.embedded import EmbeddedError
 from streams.experiment_file import ExperimentError
 from streams.exports import ExportError
 from streams.matching import MatcherError
+from streams.model_versions import MirrorError
 from streams.notes import NoteError
 from streams.ports import PortError
 from streams.privileges import AccessError
@@ -41,6 +42,7 @@ EXPECTED = (
     KafkaError,
     MatcherError,
     NoteError,
+    MirrorError,
     ObservationError,
     OSError,
     PlacementError,

@@ -28,6 +28,7 @@ from streams.fan_out import passed_on
 from streams.features import Enabled, by_default
 from streams.ingest import dead_letter
 from streams.matching import MatcherError
+from streams.model_versions import ModelState, ModelVersions
 from streams.order import EventOrder, Moment
 from streams.output import Output, output
 from streams.partition import Recall
@@ -60,6 +61,7 @@ class TargetState(msgspec.Struct, kw_only=True):
     account: AccountState = msgspec.field(default_factory=AccountState)
     staffing: Staffing = msgspec.field(default_factory=Staffing)
     releases: ReleaseState | None = None
+    models: ModelState | None = None
 
 
 class Target:
@@ -88,6 +90,10 @@ class Target:
         if config.release is not None:
             self._releases = Releases(config, self.state.releases, enabled)
             self.state.releases = self._releases.state
+        self._models: ModelVersions | None = None
+        if config.contest is not None and (first := self._loads.first) is not None:
+            self._models = ModelVersions(config.name, config.contest, self.state.models)
+            first.champion = self._models.champion
         self._read_at: int | None = None  # when anything was last read, Unix ms
 
     def dump(self) -> bytes:
@@ -139,10 +145,11 @@ class Target:
         return outputs + self._releases.sample(sample, metric, now_ms, short=short)
 
     def _scaled(self, made: Made, now_ms: int) -> list[Output]:
-        outputs = []
+        outputs: list[Output] = []
         ts, decision = made.ts, made.decision
         if made.role == LOAD:
             self.state.staffing.load = made.load
+            outputs += self._compared(made)
         if made.forecast is not None:
             outputs.append(output("forecasts", self.config.name, made.forecast.message(self.config.name)))
         # While catching up, a command that nobody would execute any more is not issued; nor is the platform
@@ -157,6 +164,15 @@ class Target:
         ):
             outputs += self._scale_command(ts, decision)
         return outputs + (self._accounted(made, decision) if made.role == LOAD else [])
+
+    def _compared(self, made: Made) -> list[Output]:
+        """Score the models that forecast the first load; the better one publishes from now on."""
+        first = self._loads.first
+        if self._models is None or first is None:
+            return []
+        outputs = self._models.observe(made.ts, made.load, first)
+        first.champion, self.state.models = self._models.champion, self._models.state
+        return outputs
 
     def _accounted(self, made: Made, decision: Decision) -> list[Output]:
         """What the sample does to the target's account; nothing while it is not known what is running."""

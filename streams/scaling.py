@@ -1,6 +1,7 @@
 """Scales on one load: its forecaster, its planner, and the state of both."""
 
 import math
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -13,6 +14,7 @@ from detectors.forecasting import (
     highest_factor,
     with_event,
 )
+from detectors.forecasting.seasonal import ENSEMBLE
 from planners.scaling import (
     CapacityState,
     Decision,
@@ -105,6 +107,7 @@ class TargetScaler:
             {name: (member.model, member.params) for name, member in config.members.items()}
         )
         self._horizons_ms = tuple(round(horizon * 1000.0) for horizon in config.horizons_s)
+        self.champion = ENSEMBLE  # the model whose forecasts are published
         self._memory = _Memory()
         self._policy = config.policy(self.capacity or 1.0)
         self._time = np.zeros(1, dtype=np.int64)
@@ -212,7 +215,7 @@ class TargetScaler:
         )
 
     def _published(self, ts_ms: int, load: float) -> TargetForecast | None:
-        values = self._load.forecast(self._horizons_ms, self.config.levels)
+        values = self._load.forecast(self._horizons_ms, self.config.levels, model=self.champion)
         if math.isnan(values[0, 0]):
             return None
         factors = [factor_at(self._memory.known, ts_ms + ahead) for ahead in self._horizons_ms]
@@ -225,9 +228,24 @@ class TargetScaler:
                 tuple(value * factor for value in row)
                 for row, factor in zip(values.tolist(), factors, strict=True)
             ),
-            model="ensemble",
+            model=self.champion,
             skill=self._load.skill(),
         )
+
+    def quantiles(self, model: str, horizon_ms: int) -> list[float] | None:
+        """What one of the ensemble's models forecasts that far ahead, at `levels`; None: it cannot tell yet.
+
+        Known events are left out: they are the same for every model.
+        """
+        values = self._load.forecast([horizon_ms], self.config.levels, model=model)[0]
+        return None if np.isnan(values).any() else [float(value) for value in values]
+
+    def parameters(self, model: str) -> dict[str, Any]:
+        """What makes one of the ensemble's models what it is."""
+        member = self.config.members.get(model)
+        own = {} if member is None else {"model": member.model, "params": member.params}
+        members = sorted(self.config.members) if model == ENSEMBLE else []
+        return {**own, "levels": list(self.config.levels), "members": members}
 
     def to_bytes(self, key: bytes | None = None) -> bytes:
         """The whole state, as msgpack; `key` signs the state of River members where there are any.

@@ -21,6 +21,7 @@ from schemas import (
     KnownEvent,
     MaintenanceWindow,
     Message,
+    ModelVersion,
     Outcome,
     Place,
     Promote,
@@ -51,6 +52,7 @@ MESSAGES = (
     | Forecast
     | Incident
     | MaintenanceWindow
+    | ModelVersion
     | Outcome
     | ReleaseChange
     | ReleaseOrder
@@ -237,6 +239,13 @@ def _known_event(event: KnownEvent) -> str:
     return f"{_clock(event.starts_at)}  known event  {event.target} times {event.factor:g} until {until}{why}"
 
 
+def _model(model: ModelVersion) -> str:
+    figures = ", ".join(f"{name} {value:.4g}" for name, value in sorted(model.metrics.items()))
+    why = f"; {model.reason}" if model.reason else ""
+    told = figures or "no figures yet"
+    return f"{_clock(model.ts)}  {model.standing}  {model.target}: {model.version}; {told}{why}"
+
+
 def _flag(flag: Flag) -> str:
     shares = ", ".join(f"{name} {percent:g} %" for name, percent in flag.percents.items())
     state = shares if flag.enabled and shares else "nobody"
@@ -263,6 +272,7 @@ _TOLD: dict[type, Callable[[Any], str]] = {
     Incident: _incident,
     KnownEvent: _known_event,
     MaintenanceWindow: _maintenance,
+    ModelVersion: _model,
     Outcome: _outcome,
     ReleaseChange: _change,
     ReleaseOrder: _order,

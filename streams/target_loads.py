@@ -65,6 +65,11 @@ class TargetLoads:
             scaler.expect(event)
 
     @property
+    def first(self) -> TargetScaler | None:
+        """The scaler of the first load; None without one."""
+        return self._scalers.get(LOAD)
+
+    @property
     def capacity(self) -> float | None:
         """Of the first load, what one replica serves; None while it is not known."""
         return self._scalers[LOAD].capacity if LOAD in self._scalers else None

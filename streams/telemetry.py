@@ -49,6 +49,11 @@ class _Outcome(msgspec.Struct, frozen=True):
     status: str
 
 
+class _Model(msgspec.Struct, frozen=True):
+    target: str
+    metrics: dict[str, float]
+
+
 class _Forecast(msgspec.Struct, frozen=True):
     target: str
     observed: float | None  # msgspec writes NaN as null
@@ -122,6 +127,7 @@ class Telemetry:
         self._quantiles = gauge(
             "target_forecast", "Load forecast for ten minutes ahead, by quantile", "target", "quantile"
         )
+        self._model = gauge("model_figure", "Losses, coverage, drift of models", "target", "figure")
         self._registry = registry
         self._ledger_up: Gauge | None = None
         self._latency = Histogram(
@@ -176,6 +182,10 @@ class Telemetry:
             if command.action.replicas is not None:
                 self._told[command.target] = self._clock()
                 self._replicas.labels(command.target).set(command.action.replicas)
+        elif topic == "models":
+            version = _MODEL.decode(value)
+            for figure, number in version.metrics.items():
+                self._model.labels(version.target, figure).set(number)
         elif topic == "outcomes":
             outcome = _OUTCOME.decode(value)
             self._outcomes.labels(outcome.kind, outcome.status).inc()
@@ -290,4 +300,5 @@ _ANOMALY = msgspec.json.Decoder(_Anomaly)
 _ALERT = msgspec.json.Decoder(_Alert)
 _COMMAND = msgspec.json.Decoder(_Command)
 _OUTCOME = msgspec.json.Decoder(_Outcome)
+_MODEL = msgspec.json.Decoder(_Model)
 _FORECAST = msgspec.json.Decoder(_Forecast)

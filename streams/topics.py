@@ -40,6 +40,7 @@ OUTCOMES = TopicSpec("outcomes")
 RELEASES = TopicSpec("releases")  # the audit: what was done to which release, by whom, why
 COSTS = TopicSpec("costs", "compact")
 FLAGS = TopicSpec("flags", "compact")
+MODELS = TopicSpec("models", "compact")
 DEAD_LETTERS = TopicSpec("dead-letters")
 # Internal ones:
 SIGNALS = TopicSpec("signals")  # from the partitions of metrics to those of the targets
@@ -58,6 +59,7 @@ TOPICS = (
     RELEASES,
     COSTS,
     FLAGS,
+    MODELS,
     DEAD_LETTERS,
     SIGNALS,
     CHANGES,

@@ -6,6 +6,7 @@ import msgspec
 
 from planners.cost import Prices
 from planners.releases import CanaryPlan, HistoryConfig, JudgeConfig
+from planners.releases.contest import ContestConfig
 from schemas.cost import Mode
 from streams.config.alerts import AlertConfig
 from streams.config.cluster import ClusterConfig
@@ -196,6 +197,9 @@ class TargetConfig(Section, frozen=True, kw_only=True):
     ] = {}
     budget_per_month: Annotated[
         float | None, _key("most that the replicas may cost in a calendar month (UTC); alerts before")
+    ] = None
+    contest: Annotated[
+        ContestConfig | None, _key("two models of its forecast beside each other; absent: the ensemble alone")
     ] = None
     release: Annotated[
         JudgeConfig | None, _key("how its releases are judged, `metrics` by metric name; absent: never")

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
+from detectors.forecasting.seasonal import ENSEMBLE, MODELS
 from streams.config.alerts import TOPIC, AlertConfig
-from streams.config.keys import Config
+from streams.config.keys import Config, TargetConfig
 from streams.matching import MatcherError, parse_matchers
 
 BUILT_IN_ACTUATOR = "noop"
@@ -69,6 +70,7 @@ def _cross_check(config: Config) -> typing.Iterator[str]:
                 f"targets.{target.name}.actuator: no [actuators.{target.actuator}] table; "
                 f"known: {', '.join(sorted(known))}"
             )
+        yield from _check_contest(target)
         if target.scale is not None and target.load is None:
             yield f"targets.{target.name}.load: is needed to scale; name the metric that is its load"
         used = [target.load, target.replicas, target.backlog, target.saturation]
@@ -108,6 +110,19 @@ def _alerts(alerts: AlertConfig) -> typing.Iterator[str]:
             yield f"alerts.receivers.{name}.expire_s: must be twice resend_s at least, or what fires expires"
     if TOPIC in alerts.receivers:
         yield f"alerts.receivers.{TOPIC}: this name is taken by the topic `alerts`"
+
+
+def _check_contest(target: TargetConfig) -> typing.Iterator[str]:
+    contest, scale = target.contest, target.scale
+    if contest is None:
+        return
+    if scale is None:
+        yield f"targets.{target.name}.contest: needs a [targets.scale] table, whose forecasts are compared"
+        return
+    known = (*MODELS, *scale.members, ENSEMBLE)
+    for model in (contest.champion, contest.challenger):
+        if model not in known:
+            yield f"targets.{target.name}.contest: no model `{model}`; known: {', '.join(known)}"
 
 
 def _explain(message: str) -> str:
