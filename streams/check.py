@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
@@ -41,6 +42,7 @@ async def examine(path: Path, environ: Mapping[str, str]) -> list[Finding]:
         Finding("configuration", True, f"{path}; targets: {targets}"),
         _detector(config, environ),
         *_actuators(config, environ),
+        *await _receivers(config, environ),
         *_signing(config, environ),
         await _ledger(config, environ),
         *await _kafka(config.kafka, environ),
@@ -96,6 +98,30 @@ def _signing(config: Config, environ: Mapping[str, str]) -> list[Finding]:
         words = f"{', '.join(trusted)}: not {signing.key_id}, whose commands will be refused"
         return [*findings, Finding("trusted keys", False, words)]
     return [*findings, Finding("trusted keys", True, ", ".join(trusted))]
+
+
+async def _receivers(config: Config, environ: Mapping[str, str]) -> list[Finding]:
+    """Asks each Alertmanager; a webhook is only named, since asking it would page somebody."""
+    findings = []
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
+        for name, each in config.alerts.receivers.items():
+            what, url = f"receiver {name}", environ.get(each.url_env or "", each.url)
+            if not url:
+                words = f"its address is to be in the environment variable {each.url_env}, which is not set"
+                findings.append(Finding(what, False, words))
+            elif each.kind == "webhook":
+                findings.append(Finding(what, True, "webhook; not asked"))
+            else:
+                try:
+                    answer = await http.get(f"{url.rstrip('/')}/api/v2/status")
+                    version = answer.raise_for_status().json()["versionInfo"]["version"]
+                except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError) as error:
+                    why = error or type(error).__name__
+                    words = f"no Alertmanager answers ({why}); start it, or mend its url"
+                    findings.append(Finding(what, False, words))
+                else:
+                    findings.append(Finding(what, True, f"Alertmanager {version} answers"))
+    return findings
 
 
 async def _ledger(config: Config, environ: Mapping[str, str]) -> Finding:

@@ -55,7 +55,8 @@ class Privilege(NamedTuple):
 def of_worker(kafka: KafkaConfig, roles: Iterable[str]) -> list[Privilege]:
     """What a worker with `roles` needs, its topics being there."""
     found = {Privilege("Read", "group", kafka.group)}
-    for role in roles:
+    parts = set(roles)
+    for role in parts | ({"alert"} if "detect" in parts else set()):  # alerts are part of detection
         found |= {Privilege("Read", "topic", kafka.prefix + spec.name) for spec in _READ[role]}
         found |= {Privilege("Write", "topic", kafka.prefix + spec.name) for spec in _WRITTEN[role]}
         if role != "act":

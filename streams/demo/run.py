@@ -22,6 +22,7 @@ from schemas import (
     DeadLetter,
     Deployment,
     Forecast,
+    Incident,
     Outcome,
     ReleaseChange,
     decode,
@@ -324,7 +325,7 @@ def _planned_until(worker: Worker, series: Sequence[str]) -> int:
 
 _KINDS: dict[str, Any] = {
     topics.ANOMALIES.name: Anomaly,
-    topics.ALERTS.name: Alert,
+    topics.ALERTS.name: Alert | Incident,
     topics.FORECASTS.name: Forecast,
     topics.COMMANDS.name: Command,
     topics.OUTCOMES.name: Outcome,

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestServer
 
 from schemas import Incident, decode
 from streams.alerting import AlertPartition
+from streams.check import examine
 from streams.config import AlertConfig, IncidentConfig, ReceiverConfig, Route
 from streams.embedded import free_port, spawn
 from streams.telling.teller import receivers
@@ -125,6 +126,21 @@ async def test_a_silence_of_ours_ends_the_alert_there(alertmanager: str) -> None
         assert await _tell(part, config, http, wall_clock()) == 1
         await until(_asking(http, alertmanager), lambda found: not found, what="it is held back there too")
         assert await _tell(part, config, http, wall_clock()) == 0
+
+
+async def test_check_asks_alertmanager(alertmanager: str, tmp_path: Path) -> None:
+    (tmp_path / "t.toml").write_text(
+        f'[alerts.receivers.up]\nkind = "alertmanager"\nurl = "{alertmanager}"\n'
+        '[alerts.receivers.down]\nkind = "alertmanager"\nurl = "http://127.0.0.1:1"\n'
+        '[alerts.receivers.unset]\nkind = "webhook"\nurl_env = "PAGER_URL"\n'
+    )
+
+    async def ask() -> dict[str, bool]:
+        found = await examine(tmp_path / "t.toml", {})
+        return {each.what: each.good for each in found if each.what.startswith("receiver")}
+
+    asked = await until(ask, lambda found: found["receiver up"], what="Alertmanager answers")
+    assert asked == {"receiver up": True, "receiver down": False, "receiver unset": False}
 
 
 # -- webhook ----------------------------------------------------------------------------------------
