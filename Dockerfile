@@ -10,7 +10,7 @@ COPY detectors detectors
 COPY planners planners
 COPY actuators actuators
 COPY streams streams
-RUN /opt/tidegate/bin/pip install .
+RUN /opt/tidegate/bin/pip install ".[aws,keda,kubernetes,receive,signing]"
 
 FROM python:3.11.13-slim-bookworm
 # Numba keeps compiled kernels here, so that a restarted container need not compile them again.

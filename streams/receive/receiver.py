@@ -20,6 +20,7 @@ from streams.receive.split import split
 from streams.receive.telemetry import Figures
 from streams.receive.tenant import Tenant
 from streams.receive.topics import TopicReader
+from streams.waiting import for_brokers
 
 log = logging.getLogger(__name__)
 
@@ -60,16 +61,17 @@ class Receiver:
         return self._grpc.port if self._grpc else 0
 
     async def start(self) -> None:
-        """Connect, listen.
+        """Wait for the brokers, connect, listen.
 
         Raises:
-            KafkaError: the brokers cannot be reached.
+            KafkaError: the brokers refuse.
             AccessError: the Kafka user lacks a right.
             ReceiveError: there is no topic.
             PortError: a port is taken.
         """
         receive = self._config.receive
         split(b"")  # compile, before a producer waits for it
+        await for_brokers(self._config.kafka, self._connection)
         await require(
             self._config.kafka, self._connection, of_receiver(self._config.kafka, receive.otlp_topics)
         )

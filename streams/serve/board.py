@@ -17,6 +17,7 @@ from streams.privileges import of_server, require
 from streams.serve.figures import Known
 from streams.signatures import verifier
 from streams.topics import COMMANDS, FORECASTS, partitions_of
+from streams.waiting import for_brokers
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +66,13 @@ class Board:
         return task.exception() if task is not None and task.done() and not task.cancelled() else None
 
     async def start(self) -> None:
-        """Read what there is, then go on in the background.
+        """Wait for the brokers, read what there is, then go on in the background.
 
         Raises:
-            KafkaError: the brokers cannot be reached.
+            KafkaError: the brokers refuse.
             AccessError: the Kafka user lacks a right.
         """
+        await for_brokers(self._kafka, self._connection)
         await require(self._kafka, self._connection, of_server(self._kafka))
         self._consumer = AIOKafkaConsumer(**self._connection, enable_auto_commit=False, fetch_max_wait_ms=100)
         await self._consumer.start()
