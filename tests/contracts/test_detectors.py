@@ -16,6 +16,7 @@ KEY = b"a key of the test suite's own, 32 b"
 MINUTE = 60_000
 START = 1_700_000_000_000
 SLOW = {"river.anomaly.LODA", "river.anomaly.LocalOutlierFactor"}
+GROWING = {"river.anomaly.LocalOutlierFactor"}
 GROUP_MODELS = ("river.anomaly.HalfSpaceTrees", "river.anomaly.OneClassSVM")
 # Their thresholds are in the unit of the input, or they do not look at the input at all.
 UNIT_BOUND = {"river.drift.PageHinkley", "river.drift.DummyDriftDetector", "river.drift.NoDrift"}
@@ -249,6 +250,19 @@ def test_state_does_not_grow(native: str) -> None:
     run(bank, 0, times[10:], values[10:])
     assert len(bank.dump(0, 1)) == size
     assert bank.row_bytes <= 1.3 * 1024
+
+
+def test_memory_is_bounded(model: str) -> None:
+    if model in GROWING:
+        pytest.skip("keeps every sample it has learnt, in River itself")
+    count = length(model)
+    times, values = wave(3 * count)
+    bank = fresh(model)
+    sizes = []
+    for start in range(0, 3 * count, count):
+        run(bank, 0, times[start : start + count], values[start : start + count])
+        sizes.append(len(bank.dump(0, 1)))
+    assert sizes[2] <= 1.05 * sizes[1]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
