@@ -6,10 +6,13 @@ from pathlib import Path
 
 import msgspec
 
-from streams.scaling import ScaleConfig, TargetScaler
+from streams.scale_config import ScaleConfig
+from streams.scaling import TargetForecast, TargetScaler
 from streams.traces import read_trace
 
 COLUMNS = ("ts", "replicas")
+
+See = Callable[[int, float, TargetForecast | None, int | None], None]
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,7 +27,11 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def backtest(
-    trace: Path, out: Path, config: ScaleConfig, progress: Callable[[int, int], None] | None = None
+    trace: Path,
+    out: Path,
+    config: ScaleConfig,
+    progress: Callable[[int, int], None] | None = None,
+    see: See | None = None,
 ) -> Summary:
     """Replay `trace` (header, then time and load in the first two columns; .csv or .csv.gz).
 
@@ -32,7 +39,8 @@ def backtest(
     changes, decided from rows up to that one only. Where `config.capacity` is absent, a replica's
     capacity is the highest load up to the row over `config.peak_replicas`. An empty or non-finite load
     is a missing sample; a row that is not later than the one before it is skipped and counted.
-    `progress(rows, all)` is called now and then.
+    `progress(rows, all)` is called now and then, `see` with each row: its time (Unix ms), its load, the
+    forecast that was made of it, and the replicas that are wanted from then on.
 
     Raises:
         TraceError: no header, or a row that is not time and number.
@@ -57,13 +65,15 @@ def backtest(
             if last is not None and replicas is not None:
                 paid_ms += (ts_ms - last) * replicas
             last = ts_ms
-            _, decision = scaler.observe(ts_ms, load, replicas)
+            forecast, decision = scaler.observe(ts_ms, load, replicas)
             if decision is not None:
                 by_rule[decision.rule] = by_rule.get(decision.rule, 0) + 1
                 if decision.replicas != replicas:
                     changes += replicas is not None
                     replicas = decision.replicas
                     writer.writerow((text, replicas))
+            if see is not None:
+                see(ts_ms, load, forecast, replicas)
             if progress is not None and rows % 1000 == 0:
                 progress(rows, len(loads))
     partial.replace(out)

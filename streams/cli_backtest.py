@@ -46,6 +46,10 @@ def backtest_scale(
     penalty: Annotated[
         float | None, typer.Option(min=0, help="cost of a replica-hour of unserved load")
     ] = None,
+    plot: Annotated[Path | None, typer.Option(help="file for a page that shows it: HTML, no network")] = None,
+    others: Annotated[
+        bool, typer.Option("--what-if", help="also with start-up, price and penalty halved and doubled")
+    ] = False,
 ) -> None:
     """Replay a load and write when the desired count of replicas would have changed."""
     from streams.backtest_scale import backtest as run  # noqa: PLC0415
@@ -56,8 +60,19 @@ def backtest_scale(
     config = ScaleConfig(startup_s=startup, capacity=capacity, min=least, max=most, **costs)
     with bar() as shown:
         task = shown.add_task("rows", total=None)
-        summary = run(trace, out, config, lambda done, total: shown.update(task, completed=done, total=total))
+
+        def progress(done: int, total: int) -> None:
+            shown.update(task, completed=done, total=total)
+
+        if plot is None and not others:
+            summary, told = run(trace, out, config, progress), ""
+        else:
+            from streams.preview.replay import look  # noqa: PLC0415
+
+            summary, told = look(trace, out, config, plot, others=others, progress=progress)
     print(f"{summary.rows} rows, {summary.changes} changes, {summary.replica_hours:.1f} replica-hours: {out}")
+    if told:
+        print(told)
 
 
 @backtest.command("rollout")

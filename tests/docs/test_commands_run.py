@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from streams.cli import app
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("cost.md", "optimiser.md", "rightsizing.md", "scheduling.md")
+PAGES = ("cost.md", "optimiser.md", "preview.md", "rightsizing.md", "scheduling.md")
 
 FENCE = re.compile(r"^```(?P<language>\w+) ?(?P<rest>[^\n]*)\n(?P<body>.*?)^```", re.MULTILINE | re.DOTALL)
 
