@@ -25,16 +25,21 @@ FLAGGER = "github.com/fluxcd/flagger@v1.36.1"
 KNATIVE = "knative.dev/serving@v0.51.0"
 
 
+def go() -> str:
+    """The Go command; skips where there is none."""
+    found = shutil.which("go") or "/usr/local/go/bin/go"
+    if not Path(found).is_file():
+        pytest.skip("Go is needed to fetch the published definitions")
+    return found
+
+
 @cache
 def module(name: str) -> Path:
     """The folder of a Go module's sources; skips where Go or the module cannot be had."""
-    go = shutil.which("go") or "/usr/local/go/bin/go"
-    if not Path(go).is_file():
-        pytest.skip("Go is needed to fetch the published definitions")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "go.mod").write_text("module probe\n")
         done = subprocess.run(
-            [go, "mod", "download", "-json", name],
+            [go(), "mod", "download", "-json", name],
             cwd=folder, capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
     if done.returncode != 0:
@@ -75,8 +80,10 @@ async def set_fields(
     await client.patch(kind, "checkout", body, namespace=namespace, patch_type=PatchType.MERGE)
 
 
-async def rolling_out(client: AsyncClient, namespace: str) -> None:
-    """A Rollout `checkout` of v2 beside the stable v1, paused at its first step."""
+async def rolling_out(
+    client: AsyncClient, namespace: str, *, release: str = "v2", replicas: int = 2, status: bool = True
+) -> None:
+    """A Rollout `checkout`; with `status`, of v2 beside the stable v1, paused at its first step."""
     await define(client, module(ARGO) / "manifests" / "crds" / "rollout-crd.yaml")
     steps: list[dict[str, Any]] = [
         {"setWeight": 5}, {"pause": {}}, {"setWeight": 20}, {"pause": {}}, {"setWeight": 50}, {"pause": {}}
@@ -86,16 +93,18 @@ async def rolling_out(client: AsyncClient, namespace: str) -> None:
         "kind": "Rollout",
         "metadata": {"name": "checkout"},
         "spec": {
-            "replicas": 2,
+            "replicas": replicas,
             "selector": {"matchLabels": {"app": "checkout"}},
-            "template": template("checkout", "v2"),
+            "template": template("checkout", release),
             "strategy": {"canary": {"steps": steps}},
         },
     }
     await create(client, resource_class(ROLLOUTS), body, namespace)
+    if not status:
+        return
     paused = [{"reason": "CanaryPauseStep", "startTime": "2026-01-01T00:00:00Z"}]
-    status = {"currentPodHash": "new", "stableRS": "old", "currentStepIndex": 0, "pauseConditions": paused}
-    await set_fields(client, namespace, ROLLOUTS, {"status": status}, status=True)
+    seen = {"currentPodHash": "new", "stableRS": "old", "currentStepIndex": 0, "pauseConditions": paused}
+    await set_fields(client, namespace, ROLLOUTS, {"status": seen}, status=True)
 
 
 async def with_revisions(client: AsyncClient, namespace: str) -> None:
