@@ -6,11 +6,12 @@ from typing import Any
 
 import cramjam
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.config import ConfigError
 from streams.config.receive import RelabelConfig, TenantConfig
+from streams.ingest import Decoder, Limits, SeriesIndex
 from streams.receive import remote_write
 from streams.receive.draft import Draft
 from streams.receive.errors import TooLarge, Unreadable
@@ -18,6 +19,7 @@ from streams.receive.relabel import Relabelling
 from streams.receive.split import split
 from streams.receive.tenant import Refusal, Tenant
 from streams.wire import remote_write_v1_pb2 as v1
+from tests.ingest.records import records
 from tests.receive.pushes import Sample, compressed, v1_request, v2_request
 from tests.receive.taking import draft, tenant, values, written
 
@@ -36,6 +38,7 @@ label_sets = st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=8
 samples = st.tuples(label_sets, st.floats(), st.integers(min_value=-(2**63), max_value=2**63 - 1))
 
 
+@settings(deadline=None)  # a shared machine stalls
 @given(st.lists(samples, max_size=6))
 def test_the_fast_path_finds_what_the_library_reads(given_: list[Sample]) -> None:
     request = v1_request(given_)
@@ -53,6 +56,7 @@ def test_the_fast_path_finds_what_the_library_reads(given_: list[Sample]) -> Non
         assert value == series.samples[0].value or (math.isnan(value) and math.isnan(series.samples[0].value))
 
 
+@settings(deadline=None)  # a shared machine stalls
 @given(
     st.binary(max_size=64) | st.lists(samples, max_size=2).map(lambda s: v1_request(s).SerializeToString()),
     st.data(),
@@ -320,3 +324,30 @@ def test_relabelling_drops_and_counts() -> None:
     made = push(to, ({"__name__": "go_gc"}, 1.0, T0), ({"__name__": "up"}, 1.0, T0))
     assert [sample["metric"] for sample in written(made)] == ["up"]
     assert made.dropped == {"relabelled": 1}
+
+
+# -- what workers read ----------------------------------------------------------------------------
+
+names = st.text(min_size=1, max_size=8).filter(
+    lambda name: not re.search(r'[\x00-\x1f\x7f-\x9f{}="\\,]', name)
+)
+
+
+@settings(deadline=None)  # a shared machine stalls
+@given(
+    names,
+    st.dictionaries(names, st.text(min_size=1, max_size=12), max_size=4),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.integers(0, 2 * T0),
+)
+def test_workers_read_what_was_pushed(metric: str, labels: dict[str, str], value: float, ts: int) -> None:
+    made = draft()
+    series = tenant().add("x", {**labels, "__name__": metric}, "gauge")
+    series.take(made, ts, value)
+    ((_, record_value),) = made.records()
+    index = SeriesIndex()
+    batch = Decoder(index, Limits(max_future_ms=10**15)).decode(records([record_value]), T0)
+    assert batch.rejects == []
+    columns = batch.columns
+    assert [(index.metric(columns.row[0]), index.labels(columns.row[0]))] == [(metric, labels)]
+    assert (columns.time.tolist(), columns.value.tolist()) == ([ts], [value])

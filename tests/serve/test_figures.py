@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.config import TargetConfig
@@ -77,6 +77,7 @@ def test_never_a_zero_for_what_is_not_known() -> None:
         asked(Known(forecast=forecast(target="bare"), heard=T0), target="bare", metric="replicas")
 
 
+@settings(deadline=None)  # a shared machine stalls
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.99), st.floats(0, 300), st.floats(0, 300))
 def test_more_caution_never_tells_less(q1: float, q2: float, h1: float, h2: float) -> None:
     assert expected(forecast(), max(q1, q2), max(h1, h2)) >= expected(forecast(), min(q1, q2), min(h1, h2))
@@ -92,6 +93,7 @@ def test_selectors() -> None:
             labels_of(selector)
 
 
+@settings(deadline=None)  # a shared machine stalls
 @given(st.floats(0, 1e9))
 def test_quantities_lose_nothing(value: float) -> None:
     text = quantity(value)
