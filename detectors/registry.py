@@ -65,6 +65,7 @@ def make_group_bank(
     *,
     alarms_per_series_day: float = ALARMS_PER_SERIES_DAY,
     key: bytes | None = None,
+    budget: Budget | None = None,
 ) -> TunedGroupBank:
     """A fresh bank of `model` that watches groups of series together, see `detectors.port.GroupBank`.
 
@@ -79,7 +80,7 @@ def make_group_bank(
     if model.startswith(RIVER_PREFIXES):
         build = river_model(model, params or {})
         return TunedGroupBank(
-            RiverGroupBank(model, build, alarms_per_series_day=alarms_per_series_day, key=key)
+            RiverGroupBank(model, build, alarms_per_series_day=alarms_per_series_day, key=key, budget=budget)
         )
     bank = _called(_NATIVE.get(model) or _own(model), model, params, alarms_per_series_day)
     if not isinstance(bank, GroupBank):
@@ -126,12 +127,15 @@ def with_groups(
     *,
     alarms_per_series_day: float = ALARMS_PER_SERIES_DAY,
     key: bytes | None = None,
+    budget: Budget | None = None,
 ) -> WithGroups:
     """`bank`, and beside it one of groups, as `make_group_bank` makes it; raises what that raises.
 
     Raises also:
         StateError: there is no key, without which the state of groups could not be kept.
     """
-    groups = make_group_bank(model, params, alarms_per_series_day=alarms_per_series_day, key=key)
+    groups = make_group_bank(
+        model, params, alarms_per_series_day=alarms_per_series_day, key=key, budget=budget
+    )
     groups.dump(0, 0)
     return WithGroups(bank, groups)

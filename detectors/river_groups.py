@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from river.base import AnomalyDetector
 
+from detectors.budget import Budget, Meter
 from detectors.pickled_rows import PickledRows
 from detectors.port import F64, I64, Scores, UnknownDetectorError, blank_scores, check_batch
 from detectors.river_models import DAY_MS, Judged
@@ -53,7 +54,8 @@ class RiverGroupBank:
     no verdict (score NaN). Many models take their features from the first sample they learn, so a new series
     begins the group's model anew once `STEADY` samples had no further one. A row that was never joined to a
     group is a group of its own. The state of a group is kept in its group's row; the rows joined to it keep
-    none.
+    none. A group whose model takes longer than `budget` leaves samples out: their score is NaN, and
+    `Scores.unscored` counts them.
     """
 
     version = 1
@@ -66,6 +68,7 @@ class RiverGroupBank:
         *,
         alarms_per_series_day: float,
         key: bytes | None,
+        budget: Budget | None = None,
     ) -> None:
         if not isinstance(build(), AnomalyDetector):
             raise UnknownDetectorError(f"{name} looks at one series at a time: it cannot watch groups")
@@ -74,6 +77,7 @@ class RiverGroupBank:
         self._rate_per_ms = alarms_per_series_day / DAY_MS
         self._groups: PickledRows[_Group] = PickledRows(self.name, self.version, key)
         self._joined: dict[int, tuple[int, str]] = {}
+        self._meter = Meter(budget) if budget is not None else None
 
     @property
     def row_bytes(self) -> int:
@@ -89,17 +93,23 @@ class RiverGroupBank:
     def reset(self, row: int) -> None:
         self._groups.reset(row)
         self._joined.pop(row, None)
+        if self._meter is not None:
+            self._meter.forget(row)
 
     def update(self, rows: I64, times: I64, values: F64) -> Scores:
         check_batch(rows, times, values, len(self._groups))
         errors: dict[int, str] = {}
         out = blank_scores(len(rows), 1, errors)
+        unscored = 0
         for i, (row, time, value) in enumerate(
             zip(rows.tolist(), times.tolist(), values.tolist(), strict=True)
         ):
             if math.isnan(value):
                 continue
             number, feature = self._joined.get(row, (row, ""))
+            if self._meter is not None and not self._meter.begin(number):
+                unscored += 1
+                continue
             group = self._groups[number]
             if group is None:
                 group = self._groups[number] = self._fresh()
@@ -108,6 +118,9 @@ class RiverGroupBank:
             except Exception as error:
                 errors[i] = f"{type(error).__name__}: {error}"
                 continue
+            finally:
+                if self._meter is not None:
+                    self._meter.end(number)
             out.learning[i] = group.judged.learning
             if strength is None:
                 continue
@@ -115,7 +128,7 @@ class RiverGroupBank:
             if not group.judged.learning:
                 out.evidence[i, 0] = strength
                 out.alarm[i] = out.evidence[i, 0] >= 1.0
-        return out
+        return replace(out, unscored=unscored)
 
     def _one(self, group: _Group, feature: str, time: int, value: float) -> float | None:
         """Take one value; the strength of the group's sample that it completes or ends, else None."""

@@ -174,7 +174,12 @@ def bank_of(chosen: DetectorConfig, state_key: bytes | None) -> TunableBank:
     if not chosen.group_by:
         return bank
     return with_groups(
-        bank, chosen.group_model, chosen.group_params, alarms_per_series_day=rate, key=state_key
+        bank,
+        chosen.group_model,
+        chosen.group_params,
+        alarms_per_series_day=rate,
+        key=state_key,
+        budget=budget,
     )
 
 

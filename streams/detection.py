@@ -156,6 +156,7 @@ class DetectPartition:
         group, record = self.rows.group[member], columns.record[grouped]
         self.rows.touch(group, time)
         scores = bank.update_groups(member, time, value)
+        self.counts.drop("slow-model", scores.unscored)
         return [
             *self._model_errors(records, record, group, scores),
             *self._anomalies(records, record, group, time, value, scores, bank.groups),

@@ -1,12 +1,16 @@
 """River's models over groups: values joined in time, one verdict per joint sample."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
+from river.base import AnomalyDetector
 
+from detectors.budget import Budget
 from detectors.port import F64, I64, Scores, UnknownDetectorError
 from detectors.registry import make_group_bank
+from detectors.river_groups import RiverGroupBank
 from detectors.tuned import TunedGroupBank
 
 HST = "river.anomaly.HalfSpaceTrees"
@@ -124,6 +128,27 @@ def test_a_missing_value_is_a_late_one() -> None:
     assert np.isnan(scores.score[[240, 241]]).all()
     assert not np.isnan(scores.score[242])  # judged with its last value when the next sample begins
     assert not scores.alarm[[240, 241]].any()
+
+
+class Slow(AnomalyDetector):
+    """Takes a hundred times its budget."""
+
+    spent = 0.0
+
+    def learn_one(self, x: dict[Any, Any]) -> None:
+        Slow.spent += 0.5
+
+    def score_one(self, x: dict[Any, Any]) -> float:
+        return 0.5
+
+
+def test_a_slow_model_holds_up_no_other_group() -> None:
+    budget = Budget(0.005, lambda: Slow.spent)
+    bank = RiverGroupBank("slow", Slow, alarms_per_series_day=1.0, key=KEY, budget=budget)
+    bank.grow(1)
+    count = 400
+    scores = bank.update(np.zeros(count, np.int64), MINUTE * np.arange(count), np.arange(float(count)))
+    assert scores.unscored == np.isnan(scores.score).sum() > 300
 
 
 @pytest.mark.parametrize("model", ["river.drift.ADWIN", "tidegate", "ewma-z"])

@@ -93,7 +93,8 @@ async def test_state_goes_out_and_comes_back(kafka: str, redis_url: str, prefix:
     await put(healthy, config, connection)
     back = await take(config, connection, wall_clock())
     assert back.stages == healthy.stages
-    assert back.offsets == healthy.offsets
+    # Nothing was read yet of `changes` at the time: it stays where it is, what is learnt again adds to it.
+    assert {topic: back.offsets[topic] for topic in healthy.offsets} == healthy.offsets
     await _work(config, 100 * SERIES)  # what came since is learnt again, as it was
     assert _models(await take(config, connection, wall_clock()), config) == _models(spoilt, config)
 
