@@ -97,7 +97,8 @@ def assert_same(found: Facts, wanted: Facts) -> None:
     assert found.targets.keys() == wanted.targets.keys()
     for target, state in wanted.targets.items():
         other = found.targets[target]
-        assert {key: (state[key], other[key]) for key in state if state[key] != other[key]} == {}
+        differing = {key: (state[key], other[key]) for key in state if state[key] != other[key]}
+        assert not differing, differing
 
 
 async def in_action(
