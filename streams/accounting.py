@@ -17,7 +17,7 @@ from planners.cost import (
     opened,
     standing,
 )
-from planners.cost.account import next_month
+from planners.cost.account import next_month, watched_apart
 from planners.cost.budget import State
 from planners.scaling import ScalePolicy
 from schemas import Alert, Cost, FleetCost
@@ -65,11 +65,12 @@ def account(
     """
     assert config.scale is not None  # noqa: S101
     policy, prices = config.scale.policy(capacity), prices_of(config)
-    before = state.account
+    before, apart = state.account, config.mode != "act"
     if before is None:
-        apart = config.mode != "act"
         state.account = opened(policy, ts, max(load, 0.0), actual, apart=apart)
         return []
+    if apart != (before.decided is not None):
+        before = watched_apart(before, apart)
     state.account = advance(before, policy, prices, ts=ts, load=load, actual=actual, decided=decided)
     if state.account is before or ts // HOUR_MS == before.ts // HOUR_MS:
         return []

@@ -71,6 +71,16 @@ def opened(policy: ScalePolicy, ts: int, load: float, replicas: int, *, apart: b
     )
 
 
+def watched_apart(account: Account, apart: bool) -> Account:
+    """The account from when decisions are no longer carried out, or again are.
+
+    What ran until then counts as decided too, so that both differ by what comes after.
+    """
+    if not apart:
+        return msgspec.structs.replace(account, decided=None, own=None)
+    return msgspec.structs.replace(account, decided=account.actual, own=account.fleet)
+
+
 def advance(
     account: Account,
     policy: ScalePolicy,

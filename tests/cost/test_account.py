@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaProducer
 
 from planners.cost import Prices
 from schemas import Alert, Command, Cost, Signal, decode
-from streams.accounting import priced
+from streams.accounting import AccountState, account, priced
 from streams.config import ConfigError, TargetConfig, parse
 from streams.cost_report import from_topic, in_words
 from streams.embedded import EmbeddedBroker
@@ -108,6 +108,26 @@ def test_without_a_word_from_the_platform_what_was_decided_is_what_runs() -> Non
     reports = _told(_run(config, 4 * 60), "costs", Cost)
     assert set(reports[-1].fleets) == {"actual", "hpa", "static"}
     assert reports[-1].fleets["actual"].replica_hours > 0
+
+
+def test_a_target_may_go_into_the_shadow_and_out_of_it_within_a_month() -> None:
+    state, shadow = (
+        AccountState(),
+        TargetConfig(name="t", load="rps", replicas="pods", scale=SCALE, mode="shadow"),
+    )
+    active = TargetConfig(name="t", load="rps", replicas="pods", scale=SCALE)
+    for minute in range(180):
+        config = shadow if 60 <= minute < 120 else active
+        account(config, state, ts=FIRST + minute * MINUTE, load=100.0, capacity=10.0, actual=20, decided=12)
+        known = state.account
+        assert known is not None
+        if minute == 119:
+            assert known.decided is not None
+            # An hour of both, then an hour of twelve for twenty, from the sample after the change.
+            spared = known.actual.replica_hours - known.decided.replica_hours
+            assert spared == pytest.approx(8 * 59 / 60)
+    assert known.decided is None
+    assert known.actual.replica_hours == pytest.approx(20 * 179 / 60)
 
 
 def test_in_cluster_mode_the_target_s_own_planner_commands_nothing() -> None:
