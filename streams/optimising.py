@@ -12,6 +12,7 @@ from schemas import Command, Forecast, Scale, encode
 from streams.access import client_settings
 from streams.accounting import priced
 from streams.config import Config, TargetConfig
+from streams.privileges import of_optimiser, require
 from streams.serve.board import Board, open_board, watch
 from streams.serve.figures import Known
 from streams.signatures import Sign, signer
@@ -83,7 +84,8 @@ class Optimiser:
         self._targets = [each for each in config.targets if each.mode == "cluster" and each.scale is not None]
         self._board: Board = open_board(config, environ, clock)
         self._sign: Sign = signer(config.signing, environ)
-        self._producer = AIOKafkaProducer(**client_settings(config.kafka, environ), acks="all")
+        self._connection = client_settings(config.kafka, environ)
+        self._producer = AIOKafkaProducer(**self._connection, acks="all")
         self._interval_ms = int(config.cluster.interval_s * 1_000)
         self._planned = -1
         self._task: asyncio.Task[None] | None = None
@@ -93,8 +95,10 @@ class Optimiser:
 
         Raises:
             KafkaError: the brokers cannot be reached.
+            AccessError: the Kafka user lacks a right.
         """
         await self._board.start()
+        await require(self._config.kafka, self._connection, of_optimiser(self._config.kafka))
         await self._producer.start()
         log.info("planning %d targets every %g s", len(self._targets), self._config.cluster.interval_s)
         self._task = asyncio.create_task(self._run())

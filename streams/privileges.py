@@ -82,6 +82,11 @@ def of_server(kafka: KafkaConfig) -> list[Privilege]:
     ]
 
 
+def of_optimiser(kafka: KafkaConfig) -> list[Privilege]:
+    """What `tidegate optimise` needs."""
+    return [*of_server(kafka), Privilege("Write", "topic", kafka.prefix + topics.COMMANDS.name)]
+
+
 def principal(kafka: KafkaConfig) -> str:
     """The user's name as ACLs have it, as far as it is known here."""
     return f"User:{kafka.sasl_username}" if kafka.security.startswith("SASL") else "User:CN=YOUR-CLIENT"
