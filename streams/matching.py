@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 _NOTATION = re.compile(
-    r"\s*([^\s=!~\"]+)\s*(=~|!~|!=|=)\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^\"\s].*?)?)\s*\Z", re.DOTALL
+    r"\s*([^\s=!~\"]+)\s*(=~|!~|!=|=)\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^\"\s=].*?)?)\s*\Z", re.DOTALL
 )
 
 

@@ -1,5 +1,6 @@
 """Alerts through the real worker: silence, silences, incidents, over kills and restarts."""
 
+import asyncio
 import re
 import shlex
 from collections.abc import Callable
@@ -7,16 +8,24 @@ from typing import Any
 
 import aiohttp
 import pytest
+from typer.testing import CliRunner
 
-from schemas import Alert, Incident, Silence
+from schemas import Alert, Incident
+from streams.cli import app
 from streams.worker import wall_clock
-from tests.alerts.flow import STEP_MS, event, metrics, newest, shifted, steady, told, wait_for
-from tests.integration.harness import ROOT, Setting, WorkerProcess, caught_up, tidegate, until
+from tests.alerts.flow import STEP_MS, metrics, newest, shifted, steady, told, wait_for
+from tests.integration.harness import ROOT, Setting, WorkerProcess, caught_up, until
 
 pytestmark = [pytest.mark.kafka, pytest.mark.redis]
 
 NewSetting = Callable[..., Setting]
 NewWorker = Callable[..., WorkerProcess]
+
+
+async def tidegate(*arguments: str) -> tuple[int, str]:
+    """Run the command line in this process; return its exit code and what it printed."""
+    done = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+    return done.exit_code, done.output
 
 
 def minutes_ago(count: int) -> int:
@@ -97,16 +106,6 @@ async def test_a_rack_of_four_hundred_series_is_one_incident(setting: NewSetting
     assert len(alerts) == 400
     assert {alert.incident for alert in alerts} == {incident.fingerprint}
     assert list(await newest(made, Incident)) == [incident.fingerprint]
-
-
-async def test_a_silence_that_cannot_be_understood_is_a_dead_letter(
-    setting: NewSetting, worker: NewWorker
-) -> None:
-    made = setting()
-    process = worker(made)
-    await process.ready()
-    await event(made, "s1", Silence(id="s1", matchers=['zone=~"("'], starts_at=0, ends_at=1))
-    await caught_up(made, "events", alive=[process])
 
 
 async def test_feedback_moves_a_threshold_and_is_remembered_after_a_kill(
