@@ -28,7 +28,7 @@ _WRITTEN = {
     ),
     "alert": (topics.ALERTS, topics.DEAD_LETTERS),
     "plan": (
-        topics.FORECASTS, topics.COMMANDS, topics.RELEASES, topics.COSTS, topics.ALERTS,
+        topics.FORECASTS, topics.COMMANDS, topics.RELEASES, topics.COSTS, topics.ALERTS, topics.MODELS,
         topics.DETECT_CONTROL, topics.ALERT_CONTROL, topics.DEAD_LETTERS,
     ),
     "act": (topics.OUTCOMES, topics.DEAD_LETTERS),

@@ -86,7 +86,13 @@ async def ensure_topics(kafka: KafkaConfig, settings: Mapping[str, Any]) -> list
         present = {name for name, topic in found.items() if topic["error_code"] == 0}
         for name in sorted(present):
             _check_partitions(name, len(found[name]["partitions"]), kafka.partitions)
-        missing = [spec for spec in TOPICS if kafka.prefix + spec.name not in present]
+        # What this user may not see is other workers' business: a role needs no rights on all topics.
+        unseen = {
+            name
+            for name, topic in found.items()
+            if topic["error_code"] == TopicAuthorizationFailedError.errno
+        }
+        missing = [spec for spec in TOPICS if kafka.prefix + spec.name not in present | unseen]
         if missing:
             await _create(admin, missing, kafka)
     finally:

@@ -11,7 +11,17 @@ from aiokafka.admin import NewTopic
 
 from streams.config import KafkaConfig
 from streams.topics import TOPICS
-from tests.integration.harness import make_topics, payload, produce, records, sample, tidegate, until
+from tests.integration.harness import (
+    Setting,
+    WorkerProcess,
+    make_topics,
+    payload,
+    produce,
+    records,
+    sample,
+    tidegate,
+    until,
+)
 from tests.kafka.broker import KafkaUnavailableError
 from tests.kafka.secured import SecuredBroker
 
@@ -99,8 +109,6 @@ async def test_a_worker_with_least_rights_works_and_one_without_is_told_which(
     assert grant is not None
     assert await broker.grant(grant[0]) == 1
 
-    from tests.integration.harness import Setting, WorkerProcess  # noqa: PLC0415
-
     setting = Setting(path=config, kafka=broker.admin, redis=redis_url, prefix=prefix)
     process = WorkerProcess(setting, tmp_path / "log", environ={"TIDEGATE_SASL_PASSWORD": PASSWORD}).start()
     try:
@@ -119,6 +127,25 @@ async def test_a_worker_with_least_rights_works_and_one_without_is_told_which(
         )
         assert await process.stop() == 0
         assert PASSWORD not in process.text
+    finally:
+        process.kill()
+
+
+async def test_a_role_needs_its_own_rights_only(
+    broker: SecuredBroker, redis_url: str, prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await topics(broker, prefix)
+    config = written(tmp_path / "tidegate.toml", broker, redis_url, prefix, "poor")
+    code, least = await tidegate("acls", "-c", str(config), "--principal", "User:poor", "--roles", "act")
+    assert code == 0
+    assert await broker.grant(least) == len(least.strip().splitlines()) < 6
+    setting = Setting(path=config, kafka=broker.admin, redis=redis_url, prefix=prefix)
+    environ = {"TIDEGATE_SASL_PASSWORD": "s3cret-of-the-poor"}
+    process = WorkerProcess(setting, tmp_path / "log", roles="act", environ=environ)
+    try:
+        process.start()
+        await process.ready()
+        assert await process.stop() == 0
     finally:
         process.kill()
 
