@@ -12,7 +12,7 @@ CASES = ((1.0, 1_440, 200), (0.9, 4_000, 40), (0.7, 4_000, 40))
 
 
 def scores_to_promotion(seed: int, ratio: float, most: int) -> int | None:
-    """Scores until a challenger with `ratio` times the champion's loss is promoted; None: not within `most`."""
+    """Scores until a challenger with `ratio` times the champion's loss is promoted; None: not in `most`."""
     config = ContestConfig(champion="old", challenger="new")
     contest, rng = Contest.begin(config, 0), np.random.default_rng(seed)
     for score in range(most):
