@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 SILENCES = b"silences"
 FORGET_MS = 86_400_000
+FORGET_EVERY_MS = 60_000
 RANK: dict[State, int] = {"pending": 0, "firing": 1, "resolved": 2}
 
 
@@ -41,6 +42,8 @@ class AlertPartition:
         self.grouping = Grouping(config.incidents)
         self.routes = Routes(config)
         self._window = int(config.incidents.window_s * 1000)
+        self._names = frozenset(config.receivers)
+        self._forgot = 0
         self._dirty: set[str] = set()
         self._silences_dirty = False
 
@@ -98,10 +101,11 @@ class AlertPartition:
         touched: dict[tuple[str, int], None] = {}
         outputs = self._again(now_ms, touched)
         outputs += self._incidents(touched)
-        if self.suppression.forget(now_ms):
-            self._silences_dirty = True
-        for group in list(self.groups.values()):
-            self._forget(group, now_ms)
+        if now_ms - self._forgot >= FORGET_EVERY_MS:
+            self._forgot = now_ms
+            self._silences_dirty |= self.suppression.forget(now_ms)
+            for group in list(self.groups.values()):
+                self._forget(group, now_ms)
         return outputs
 
     def _again(self, now_ms: int, touched: dict[tuple[str, int], None]) -> list[Output]:
@@ -129,20 +133,24 @@ class AlertPartition:
         return outputs
 
     def _forget(self, group: GroupState, now_ms: int) -> None:
-        """Cases that can neither open again nor have anybody to be told of them."""
-        newest = max((at for at, _ in group.last.values()), default=0)
+        """Cases that can neither open again nor have anybody to be told of them, and alerts long over."""
         over = now_ms - max(FORGET_MS, 2 * self._window)
-        left = [c for c in group.cases if c.resolved_at is None or c.resolved_at >= over or self._untold(c)]
-        if len(left) < len(group.cases):
-            group.cases = left
-            self._dirty.add(group.key)
-        if not group.cases and not group.waiting and newest < over:
+        cases = [c for c in group.cases if c.resolved_at is None or c.resolved_at >= over or self._untold(c)]
+        known = {*group.waiting, *(fingerprint for case in cases for fingerprint in case.members)}
+        last = {each: place for each, place in group.last.items() if each in known or place[0] >= over}
+        if len(cases) == len(group.cases) and len(last) == len(group.last):
+            return
+        group.cases, group.last = cases, last
+        self._dirty.add(group.key)
+        if not (cases or last or group.waiting):
             del self.groups[group.key]
-            self._dirty.add(group.key)
 
     def _untold(self, case: Case) -> bool:
+        """Whether a receiver has been told of the beginning and not of the end."""
         told = [case.told, *(member.told for member in case.members.values())]
-        return any(state.startswith("firing") for each in told for state in each.values())
+        return any(
+            state.startswith("firing") for each in told for name, state in each.items() if name in self._names
+        )
 
     # -- output ------------------------------------------------------------------------------------
 

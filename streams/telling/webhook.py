@@ -51,7 +51,8 @@ class Webhook:
             httpx.HTTPError: it could not be told; it is due again.
         """
         for group, case, state in due:
-            key = f"{identity(group.key, case)} {state}"
+            # Numbers begin anew when a group has been forgotten; what was seen at another time is another.
+            key = f"{identity(group.key, case)} {state} {case.seen_at}"
             answer = await self._http.post(
                 self._url,
                 content=encode(partition.incident(group.key, case)),
