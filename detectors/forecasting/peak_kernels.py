@@ -21,6 +21,7 @@ from detectors.forecasting.peak_state import (
     HUBER,
     MOOD_FORGET,
     MOOD_PRIOR,
+    MOST_GAP,
     MOST_RISE,
     PEAK,
     RECENT,
@@ -34,7 +35,7 @@ from detectors.forecasting.peak_state import (
     WEEK,
 )
 from detectors.forecasting.port import F64, I64, Table
-from detectors.forecasting.regression import regress, start_regression
+from detectors.forecasting.regression import bounded, regress, scale_share, start_regression
 
 
 @njit(cache=True, nogil=True)
@@ -65,6 +66,12 @@ def _standard_quantiles(row: Any, head: int, mood: int, levels: F64, out: F64) -
 @njit(cache=True, nogil=True)
 def _pinball(gap: float, level: float) -> float:
     return level * gap if gap >= 0.0 else (level - 1.0) * gap
+
+
+@njit(cache=True, nogil=True)
+def _held(gap: float) -> float:
+    """An error as far as it counts for skill: what came out of nothing says little about either."""
+    return min(max(gap, -MOST_GAP), MOST_GAP)
 
 
 @njit(cache=True, nogil=True)
@@ -121,17 +128,17 @@ def _learn(row: Any, slot: int) -> None:
     for k in range(row.lead):
         peak = max(peak, row.recent[(row.count - 1 - k) % RECENT])
     value, scale = row.p_value[slot], row.p_scale[slot]
-    rise = (peak - value) / scale
+    rise = bounded((peak - value) / scale)
     if row.learnt >= SKILL_FROM and not math.isnan(row.p_model[slot]):
         # A unit fixed at the time of the forecast keeps a spike from dominating for ever.
-        model = _pinball(rise - row.p_model[slot], SKILL_LEVEL)
-        naive = _pinball(rise - row.p_naive[slot], SKILL_LEVEL)
+        model = _pinball(_held(rise - row.p_model[slot]), SKILL_LEVEL)
+        naive = _pinball(_held(rise - row.p_naive[slot]), SKILL_LEVEL)
         row.model_loss += (1.0 - SKILL_FORGET) * (model - row.model_loss)
         row.naive_loss += (1.0 - SKILL_FORGET) * (naive - row.naive_loss)
     share = SKILL_LEVEL if rise > row.naive_rise else SKILL_LEVEL - 1.0
     row.naive_rise += 0.05 * (row.long_volatility + 1e-6) * share
     _learn_head(row, slot, PEAK, rise)
-    _learn_head(row, slot, AHEAD, (row.recent[(row.count - 1) % RECENT] - value) / scale)
+    _learn_head(row, slot, AHEAD, bounded((row.recent[(row.count - 1) % RECENT] - value) / scale))
     row.week_cell = row.p_phase[slot, 2]
     row.learnt += 1
 
@@ -173,6 +180,10 @@ def _write_features(row: Any, slot: int, value: float) -> None:
         s[5] = abs(x[1])
         s[6] = abs(x[4])
         _write_phase_features(row, slot, head)
+        for k in range(FEATURES):
+            x[k] = bounded(x[k])
+        for k in range(SPREADS):
+            s[k] = bounded(s[k])
 
 
 @njit(cache=True, nogil=True)
@@ -259,7 +270,7 @@ def _follow_time(row: Any, time_ms: float, startup_ms: float, max_lead: int) -> 
 def _follow_level(row: Any, value: float) -> None:
     """Update the slow mean, the smoothed values and the volatilities."""
     before = row.recent[(row.count - 2) % RECENT] if row.count > 1 else value
-    row.scale += (abs(value) - row.scale) / min(row.count, 180)
+    row.scale += (abs(value) - row.scale) * scale_share(abs(value), row.scale, 1.0 / min(row.count, 180))
     if row.count == 1:
         row.fast = row.middle = value
     row.fast += 0.33 * (value - row.fast)

@@ -27,6 +27,7 @@ SURPRISE, SURPRISE_SAMPLES = 5.0, 60
 HUBER = 8.0
 MOST_RISE = 10.0  # times the scale: a larger one is remembered only as far as it was within expectation
 
+MOST_GAP = 2.0  # in units of the scale
 SKILL_LEVEL = 0.9  # the quantile on which skill against persistence is judged
 SKILL_FORGET = 1.0 - 1.0 / 1000.0
 SKILL_FROM = 100  # windows learnt before losses are compared

@@ -9,6 +9,20 @@ from detectors.forecasting.port import F64
 
 MOST_VARIANCE = 1e4
 FIRST_VARIANCE = 10.0
+MOST_UNITS = 20.0  # of a regressor or a target, in units of the series' scale
+LEAP, LEAP_SHARE = 10.0, 0.3
+
+
+@njit(cache=True, nogil=True)
+def bounded(units: float) -> float:
+    """A regressor or target as far as it is learnt from: a load that begins is many times nothing."""
+    return min(max(units, -MOST_UNITS), MOST_UNITS)
+
+
+@njit(cache=True, nogil=True)
+def scale_share(size: float, scale: float, usual: float) -> float:
+    """How far the scale goes towards a value of that size: further where it is of another order."""
+    return max(usual, LEAP_SHARE) if size > LEAP * scale else usual
 
 
 @njit(cache=True, nogil=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 
 from detectors.forecasting.port import F64, I64, Table
-from detectors.forecasting.regression import regress, start_regression
+from detectors.forecasting.regression import bounded, regress, scale_share, start_regression
 from detectors.forecasting.seasonal_models import (
     cell_of,
     forgetting,
@@ -63,7 +63,7 @@ def _restart_ensemble(row: Any, k: int) -> None:
 @njit(cache=True, nogil=True)
 def _learn(row: Any, k: int, slot: int, value: float) -> None:
     """Learn from the forecast in a slot, now that its value is known."""
-    rise = (value - row.p_value[k, slot]) / row.p_scale[k, slot]
+    rise = bounded((value - row.p_value[k, slot]) / row.p_scale[k, slot])
     models = row.p_centre.shape[2]
     # Once there is a yesterday, what was forecast without one tells nothing about the ensemble.
     blind = math.isnan(row.p_centre[k, slot, REGRESSION])
@@ -146,7 +146,8 @@ def _follow(row: Any, time_ms: float, value: float) -> None:
             row.cadence_ms += 0.02 * (min(gap, 2.0 * row.cadence_ms) - row.cadence_ms)
     row.count += 1
     share = min(max(row.cadence_ms, 1.0) / 3_600_000.0, 0.5)  # of an hour
-    row.scale += (abs(value) - row.scale) * max(1.0 / row.count, share / 6.0)
+    usual = max(1.0 / row.count, share / 6.0)
+    row.scale += (abs(value) - row.scale) * scale_share(abs(value), row.scale, usual)
     row.fast += 0.4 * (value - row.fast)
     row.middle += min(4.0 * share, 0.3) * (value - row.middle)
     before = row.slow

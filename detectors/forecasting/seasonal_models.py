@@ -7,6 +7,7 @@ import numpy as np
 from numba import njit
 
 from detectors.forecasting.port import F64
+from detectors.forecasting.regression import bounded
 from detectors.forecasting.seasonal_period import cycle_mean
 from detectors.forecasting.seasonal_state import (
     CELLS,
@@ -132,6 +133,8 @@ def write_features(row: Any, ahead_ms: float, x: F64) -> None:
     week_then = cell_of(then, WEEK_MS, WEEK_CELLS)
     if row.week_seen[week_then] > 0:
         x[9] = (row.week[week_then] - value) / scale
+    for i in range(FEATURES):
+        x[i] = bounded(x[i])
 
 
 @njit(cache=True, nogil=True)
@@ -142,6 +145,8 @@ def write_spreads(row: Any, k: int, ahead_ms: float, s: F64) -> None:
     s[2] = row.long_volatility
     s[3] = 0.3 * abs(row.value) / max(row.scale, 1e-9)
     s[4] = row.error_day[k, cell_of(row.last_ms + ahead_ms, DAY_MS, ERROR_CELLS)]
+    for i in range(SPREADS):
+        s[i] = bounded(s[i])
 
 
 @njit(cache=True, nogil=True)

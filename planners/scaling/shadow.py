@@ -14,8 +14,8 @@ MOST_STEPS = 40  # per sample: a longer interval is cut into this many steps
 STABILISATION_S = 300.0
 TOLERANCE = 0.1
 MEMORY_S = 14 * 86_400.0
-PRIOR_BREACH_S = 600.0  # breach time assumed before any was seen
-WORTH = 0.1  # a breach-hour is worth this share of the reactive rule's bill per hour of its breaches
+PRIOR_BREACH_S = 300.0  # breach time assumed before any was seen
+WORTH = 0.09  # a breach-hour is worth this share of the reactive rule's bill per hour of its breaches
 
 
 def first_shadow(policy: ScalePolicy, ts: int, load: float) -> Shadow:

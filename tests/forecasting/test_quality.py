@@ -142,6 +142,28 @@ def test_no_period_is_seen_where_there_is_none(shape: str) -> None:
         assert bank.period_ms(0) is None
 
 
+def test_a_load_that_begins_after_days_of_nothing_is_forecast_within_the_hour() -> None:
+    rng = np.random.default_rng(14)
+    values = np.concatenate([np.zeros(4 * 1440), 1e5 * (1 + 0.05 * rng.standard_normal(240))])
+    at = MINUTE * np.arange(len(values), dtype=np.int64)
+    seasonal, peak = SeasonalForecaster(), PeakForecaster(startup_ms=120_000)
+    seasonal.grow(1)
+    peak.grow(1)
+    start = 4 * 1440 + 60
+    seasonal.update(np.zeros(start, dtype=np.int64), at[:start], values[:start])
+    peak.update(np.zeros(start, dtype=np.int64), at[:start], values[:start])
+    near, high = [], []
+    for minute in range(start, len(values)):
+        seasonal.update(ROW, at[minute : minute + 1], values[minute : minute + 1])
+        peak.update(ROW, at[minute : minute + 1], values[minute : minute + 1])
+        near.append(seasonal.forecast(ROW, [MINUTE, 10 * MINUTE], [0.5])[0, :, 0])
+        high.append(peak.forecast(ROW, [0.5, 0.99]).peak[0])
+    assert (np.abs(np.median(near, axis=0) - 1e5) < 0.1e5).all()
+    assert np.abs(np.array(near) - 1e5).max() < 1e5
+    assert 0.95e5 < np.median(high, axis=0)[0] < 1.2e5
+    assert np.median(high, axis=0)[1] < 2e5
+
+
 def test_level_shift_is_followed_within_the_hour() -> None:
     rng = np.random.default_rng(9)
     values = np.concatenate([np.full(2 * 1440, 100.0), np.full(60, 400.0)])

@@ -115,7 +115,7 @@ def test_shadow_pays_and_breaks_like_the_reactive_rule() -> None:
     # It sees the step after 15 s and what it asks for serves two minutes later.
     assert shadow.breached == pytest.approx(120.0, abs=16.0)
     assert shadow.running == shadow.wanted == 20
-    assert breach_worth(policy, shadow) == pytest.approx(0.1 * shadow.paid / (shadow.breached + 600.0))
+    assert breach_worth(policy, shadow) == pytest.approx(0.09 * shadow.paid / (shadow.breached + 300.0))
 
 
 def test_tail_is_exponential_between_and_past_quantiles() -> None:

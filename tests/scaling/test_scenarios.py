@@ -94,3 +94,11 @@ def test_jobs_that_start_by_the_clock_find_replicas_there(rng: np.random.Generat
     assert hpa.incidents(3 * DAY) == 6  # each of them
     assert ours.incidents(3 * DAY) <= 1
     assert ours.cost(3 * DAY) < 0.9 * hpa.cost(3 * DAY)
+
+
+def test_a_service_that_begins_after_days_of_nothing_is_served_like_any(rng: np.random.Generator) -> None:
+    load = noisy(np.concatenate([np.zeros(4 * DAY), by_day(2, lambda _: (60, 200))]), rng)
+    ours, hpa = both(load)
+    assert ours.cost(4 * DAY) < hpa.cost(4 * DAY)
+    assert ours.incidents(4 * DAY) <= hpa.incidents(4 * DAY) + 2
+    assert ours.paid[4 * DAY :].max() <= 1.5 * hpa.paid[4 * DAY :].max()
