@@ -85,7 +85,7 @@ class Optimiser:
         self._board: Board = open_board(config, environ, clock)
         self._sign: Sign = signer(config.signing, environ)
         self._connection = client_settings(config.kafka, environ)
-        self._producer = AIOKafkaProducer(**self._connection, acks="all")
+        self._producer: AIOKafkaProducer | None = None
         self._interval_ms = int(config.cluster.interval_s * 1_000)
         self._planned = -1
         self._task: asyncio.Task[None] | None = None
@@ -99,6 +99,7 @@ class Optimiser:
         """
         await self._board.start()
         await require(self._config.kafka, self._connection, of_optimiser(self._config.kafka))
+        self._producer = AIOKafkaProducer(**self._connection, acks="all")
         await self._producer.start()
         log.info("planning %d targets every %g s", len(self._targets), self._config.cluster.interval_s)
         self._task = asyncio.create_task(self._run())
@@ -122,7 +123,8 @@ class Optimiser:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        await self._producer.stop()
+        if self._producer is not None:
+            await self._producer.stop()
         await self._board.stop()
 
     async def _run(self) -> None:
@@ -135,7 +137,8 @@ class Optimiser:
             await asyncio.sleep(max((at + self._interval_ms - self._clock()) / 1_000.0, 0.01))
 
     async def publish(self, at_ms: int) -> ClusterPlan:
-        """Plan at `at_ms` (Unix ms), and command what is to change."""
+        """Plan at `at_ms` (Unix ms), and command what is to change; only once started."""
+        assert self._producer is not None  # noqa: S101
         demands = self.demands(at_ms)
         plan = await asyncio.to_thread(optimise, demands, self._limits(demands))
         named = {target.name: target for target in self._targets}
