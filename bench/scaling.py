@@ -1,8 +1,9 @@
 """Scaling on recorded loads: cost and incidents beside the HPA and the oracle.
 
-`python -m bench.scaling [--json FILE]` replays each trace through `tidegate backtest scale`'s
-code with the default configuration (start-up 120 s, 40 replicas at the peak) and has it scored by the shared
-scorer. Data and scorer are read from ../shared beside the project, or from TIDEGATE_DATA.
+`python -m bench.scaling [--traces FOLDER] [--json FILE]` replays each trace through the code of
+`tidegate backtest scale` with the default configuration (start-up 120 s, 40 replicas at the peak) and has
+it scored by the shared scorer. Data and scorer are read from ../shared beside the project, or from
+TIDEGATE_DATA.
 """
 
 import argparse
@@ -74,10 +75,12 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path, help="write the figures here")
+    folder = SHARED / "data" / "load-traces"
+    parser.add_argument("--traces", type=Path, default=folder, help="folder of other loads, as CSV")
     options = parser.parse_args()
-    traces = sorted((SHARED / "data" / "load-traces").rglob("*.csv"))
+    traces = sorted(options.traces.rglob("*.csv"))
     if not traces:
-        print(f"skipped: no load traces below {SHARED}; set TIDEGATE_DATA to the folder that holds data/")
+        print(f"skipped: no loads below {options.traces}; set TIDEGATE_DATA to the folder that holds data/")
         return
     rows = []
     print("".join(f"{column:>21}" for column in COLUMNS))
