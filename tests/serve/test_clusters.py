@@ -138,7 +138,10 @@ async def test_the_keda_operator_wakes_a_workload(
     service = await serving(kafka, prefix, KedaService)
     try:
         for file in sorted((KEDA / "crd").glob("*.yaml")):
-            await cluster.create(CRDS(yaml.safe_load(file.read_text())))
+            try:
+                await cluster.create(CRDS(yaml.safe_load(file.read_text())))
+            except httpx2.HTTPStatusError as error:  # another test of the session has made it
+                assert error.response.status_code == 409
         for name in ("keda", NAMESPACE):
             await create_namespace(cluster, name)
         await create(cluster, DEPLOYMENTS, workload("Deployment", "checkout", "v1", 0), NAMESPACE)
