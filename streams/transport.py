@@ -169,6 +169,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        # Faust takes another assignor where an app has no tables; with that the worker could not join a group
+        # whose other workers have some.
+        self._assignor = self.app.assignor
+        consumer._partition_assignment_strategy = [self._assignor]
         return consumer
 
     async def on_start(self) -> None:

@@ -107,4 +107,6 @@ async def _targets(setting: Setting) -> dict[str, Any]:
     states = [msgspec.msgpack.decode(data, type=TargetState) for data in blocks]
     for state in states:
         state.order.reached.clear()  # who is waited for depends on the wall clock
+        if state.releases is not None and state.releases.rollout is not None:
+            state.releases.rollout.newest = 0  # the time of a target that was silent is the clock's
     return {state.target: msgspec.to_builtins(state) for state in states}
