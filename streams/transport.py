@@ -242,8 +242,7 @@ class Consumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._delivered: dict[TP, deque[_Range]] = {}
         self._fetchable = asyncio.Event()
-        self._no_fetch = asyncio.Event()
-        self._no_fetch.set()
+        self._fetches: set[asyncio.Future[RecordMap]] = set()
         super().__init__(*args, **kwargs)
 
     @property
@@ -326,7 +325,7 @@ class Consumer(driver.Consumer):
         flow stops first and the fetch is waited for.
         """
         self.stop_flow()
-        await self._no_fetch.wait()
+        await self._fetches_end()
         await super().perform_seek()
         self._delivered.clear()
         await self._seek_uncommitted()
@@ -364,7 +363,7 @@ class Consumer(driver.Consumer):
         records thrown away: recovery would wait for them for ever, a standby miss them.
         """
         self.stop_flow()
-        await self._no_fetch.wait()
+        await self._fetches_end()
         await super().seek_wait(partitions)
 
     async def seek(self, partition: TP, offset: int) -> None:
@@ -416,7 +415,22 @@ class Consumer(driver.Consumer):
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> RecordMap:  # noqa: ASYNC109
         # Faust's own set changes while the fetch is under way, and an empty one would mean all partitions.
         wanted = None if active_partitions is None else set(active_partitions)
-        return await super()._getmany(cast(set[TP], wanted), timeout)
+        # A rebalance cancels this task, but not the fetch in the consumer's thread: that one goes on, into
+        # the new assignment even, and what it takes is lost. So it is known until it has really ended.
+        fetch = asyncio.ensure_future(super()._getmany(cast(set[TP], wanted), timeout))
+        self._fetches.add(fetch)
+        fetch.add_done_callback(self._fetched)
+        return await asyncio.shield(fetch)
+
+    def _fetched(self, fetch: asyncio.Future[RecordMap]) -> None:
+        self._fetches.discard(fetch)
+        if not fetch.cancelled():
+            fetch.exception()  # seen, also where nobody waits for it any more
+
+    async def _fetches_end(self) -> None:
+        """Wait for the fetches that are under way."""
+        while self._fetches:
+            await asyncio.wait(set(self._fetches))
 
     async def _wait_next_records(self, timeout: float) -> tuple[RecordMap | None, set[TP] | None]:  # noqa: ASYNC109
         # Again and again: a rebalance may have stopped the flow once more before this task got its turn.
@@ -427,11 +441,7 @@ class Consumer(driver.Consumer):
             self._fetchable.clear()
             await self.wait_first(self._fetchable.wait(), self.suspend_flow.wait(), timeout=timeout)
             return {}, set()
-        self._no_fetch.clear()
-        try:
-            return await super()._wait_next_records(timeout)
-        finally:
-            self._no_fetch.set()
+        return await super()._wait_next_records(timeout)
 
 
 class Transport(driver.Transport):

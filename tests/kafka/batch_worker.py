@@ -4,8 +4,9 @@ Its arguments are one JSON object (`Job`). It reports one JSON object a line: ea
 processed, each commit before it is sent, and the answers to what it is told on standard input:
 `{"ack": N}` acknowledges the batch it numbered N, `{"below": [PARTITION, END]}` all below an offset,
 `{"commit": true}` commits, `{"go": true}` ends a stall, `{"seek": true}` starts again from what is
-committed as the end of a recovery does, `{"trouble": NAME}` pushes that Kafka error to the
-consumer the way its group coordination does.
+committed as the end of a recovery does, `{"rebalance": true}` the same with a fetch under way that is cut
+off as by a rebalance, `{"trouble": NAME}` pushes that Kafka error to the consumer the way its group
+coordination does.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ import msgspec
 from faust.types import TP
 
 from streams.diskless import DisklessApp
-from streams.transport import BatchMessage, Consumer, Transport, batch_topic
+from streams.transport import BatchMessage, Consumer, ConsumerThread, Transport, batch_topic
 
 
 class Job(msgspec.Struct, forbid_unknown_fields=True):
@@ -31,7 +32,7 @@ class Job(msgspec.Struct, forbid_unknown_fields=True):
 
     `late_s`: batches are not acknowledged by the stream, but together, every so many seconds and before
     partitions are given up; None: by the stream, each when processed; negative: only when told.
-    `linger_s`: processing a batch takes a random time up to this.
+    `linger_s`: processing a batch takes a random time up to this. `fetch_takes_s`: a fetch begins so late.
     """
 
     broker: str
@@ -42,6 +43,7 @@ class Job(msgspec.Struct, forbid_unknown_fields=True):
     late_s: float | None = None
     linger_s: float = 0.0
     commit_takes_s: float = 0.0
+    fetch_takes_s: float = 0.0
     values: bool = True
     settings: dict[str, Any] = {}
 
@@ -74,10 +76,26 @@ def text(data: bytes | None) -> str | None:
     return None if data is None else data.decode()
 
 
+class SlowThread(ConsumerThread):
+    """Takes its time before each fetch."""
+
+    slow_s = 0.0
+    waiting = False
+
+    async def _fetch_records(self, *args: Any, **options: Any) -> Any:
+        self.waiting = True
+        await asyncio.sleep(self.slow_s)
+        self.waiting = False
+        return await super()._fetch_records(*args, **options)
+
+
 class ReportingConsumer(Consumer):
     """Tells of each commit before it is sent, and takes its time."""
 
     slow_s = 0.0
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return SlowThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         for tp, offset in offsets.items():
@@ -173,6 +191,14 @@ class Run:
                 await self.app.consumer.perform_seek()
                 self.app.consumer.resume_flow()
                 report(kind="sought")
+            if "rebalance" in order:
+                while not self.app.consumer._thread.waiting:
+                    await asyncio.sleep(0.001)
+                await self.app._stop_fetcher()
+                await self.app.consumer.perform_seek()
+                self.app.consumer.resume_flow()
+                await self.app._fetcher.maybe_start()
+                report(kind="sought")
             if "go" in order:
                 self.go.set()
 
@@ -193,7 +219,7 @@ def main() -> None:
     Transport.Consumer = ReportingConsumer
     report_memory()
     job = msgspec.json.decode(sys.argv[1], type=Job)
-    ReportingConsumer.slow_s = job.commit_takes_s
+    ReportingConsumer.slow_s, SlowThread.slow_s = job.commit_takes_s, job.fetch_takes_s
     run = Run(job)
     faust.Worker(run.app, loglevel="WARN", redirect_stdouts=False, quiet=True).execute_from_commandline()
 

@@ -148,6 +148,19 @@ async def test_after_a_recovery_a_topic_of_which_nothing_is_committed_is_read_fr
     assert sorted(again) == [(0, offset) for offset in range(30)] + [(1, offset) for offset in range(10, 20)]
 
 
+async def test_a_fetch_that_a_rebalance_cuts_off_takes_nothing(start: Start, kafka: str, prefix: str) -> None:
+    """It goes on in the consumer's thread; what it took after the seek would be thrown away for good."""
+    topic = f"{prefix}metrics"
+    await create_topics(kafka, NewTopic(topic, 1, 1))
+    await write(kafka, topic, 20)
+    worker = await start(records_per_poll=10, late_s=-1, fetch_takes_s=0.5)
+    await worker.says(2, kind="done")
+    await worker.tell(rebalance=True)
+    await worker.says(kind="sought")
+    await worker.says(4, kind="done")
+    assert processed(worker)[20:] == [(0, offset) for offset in range(20)]
+
+
 async def test_it_starts_in_the_middle_of_a_record_batch(start: Start, kafka: str, prefix: str) -> None:
     """The broker sends whole record batches; what lies before the committed offset was processed already."""
     topic, group = f"{prefix}metrics", f"{prefix}group"
