@@ -15,7 +15,7 @@ demo: setup
 	$(BIN)/tidegate demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Real platforms that take minutes to build the first time: a kube-apiserver and KEDA from Go modules.
 test-platforms: setup
