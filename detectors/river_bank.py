@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from river.base import DriftDetector
 
-from detectors.budget import Budget, Meter
-from detectors.pickled_rows import PickledRows
-from detectors.port import F64, I64, Scores, blank_scores, check_batch
-from detectors.river_models import DAY_MS, Judged
+from detectors.budget import Budget
+from detectors.river_models import Judged
+from detectors.river_rows import RiverRows
 
 HOUR_MS = 3_600_000
 
@@ -28,7 +27,7 @@ class _Row:
     high: list[float] = field(default_factory=lambda: [-math.inf, -math.inf])
 
 
-class RiverBank:
+class RiverBank(RiverRows[_Row]):
     """A `Bank` of one River anomaly or drift detector per row.
 
     An anomaly detector sees the features `value` and `change` (scaled to [0, 1] by the range seen so
@@ -49,59 +48,12 @@ class RiverBank:
         key: bytes | None,
         budget: Budget | None = None,
     ) -> None:
-        self.name = name
-        self._build = build
-        self._rate_per_ms = alarms_per_series_day / DAY_MS
-        self._meter = Meter(budget) if budget is not None else None
-        self._rows: PickledRows[_Row] = PickledRows(name, self.version, key)
+        super().__init__(name, build, alarms_per_series_day=alarms_per_series_day, key=key, budget=budget)
         self._drift = isinstance(build(), DriftDetector)
         self.evidence = ("drift",) if self._drift else ("score",)
 
-    @property
-    def row_bytes(self) -> int:
-        """Size of a pickled row: that of the first used one, else of a fresh one."""
-        return self._rows.bytes_of(self._fresh())
-
-    def grow(self, count: int) -> None:
-        self._rows.grow(count)
-
-    def reset(self, row: int) -> None:
-        self._rows.reset(row)
-        if self._meter is not None:
-            self._meter.forget(row)
-
-    def update(self, rows: I64, times: I64, values: F64) -> Scores:
-        check_batch(rows, times, values, len(self._rows))
-        errors: dict[int, str] = {}
-        out = blank_scores(len(rows), 1, errors)
-        unscored = 0
-        for i, (row, time, value) in enumerate(
-            zip(rows.tolist(), times.tolist(), values.tolist(), strict=True)
-        ):
-            if math.isnan(value):
-                continue
-            if self._meter is not None and not self._meter.begin(row):
-                unscored += 1
-                continue
-            state = self._rows[row]
-            if state is None:
-                state = self._rows[row] = self._fresh()
-            try:
-                strength = (
-                    self._drift_one(state, value) if self._drift else self._score_one(state, time, value)
-                )
-            except Exception as error:
-                errors[i] = f"{type(error).__name__}: {error}"
-                continue
-            finally:
-                if self._meter is not None:
-                    self._meter.end(row)
-            out.learning[i] = state.judged.learning
-            out.score[i] = strength / (1.0 + strength)
-            if not state.judged.learning:
-                out.evidence[i, 0] = strength
-                out.alarm[i] = out.evidence[i, 0] >= 1.0
-        return replace(out, unscored=unscored)
+    def _strength(self, state: _Row, row: int, time: int, value: float, /) -> float:
+        return self._drift_one(state, value) if self._drift else self._score_one(state, time, value)
 
     def _score_one(self, state: _Row, time: int, value: float) -> float:
         features = _features(state, time, value)
@@ -113,12 +65,6 @@ class RiverBank:
         state.judged.count += 1
         state.judged.model.update(value)
         return 1.0 if state.judged.model.drift_detected else 0.0
-
-    def dump(self, start: int, stop: int) -> bytes:
-        return self._rows.dump(start, stop)
-
-    def load(self, start: int, stop: int, data: bytes) -> None:
-        self._rows.load(start, stop, data)
 
     def _fresh(self) -> _Row:
         return _Row(Judged(self._build()))

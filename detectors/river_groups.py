@@ -1,16 +1,15 @@
 """River's models over groups of series: the series' values at one time are the features of one sample."""
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from river.base import AnomalyDetector
 
-from detectors.budget import Budget, Meter
-from detectors.pickled_rows import PickledRows
-from detectors.port import F64, I64, Scores, UnknownDetectorError, blank_scores, check_batch
-from detectors.river_models import DAY_MS, Judged
+from detectors.budget import Budget
+from detectors.port import UnknownDetectorError
+from detectors.river_models import Judged
+from detectors.river_rows import RiverRows
 
 STALE = 5.0  # cadences after which a series that says nothing is left out
 STEADY = 3  # joint samples without a new series before a model is begun with those there are
@@ -44,7 +43,7 @@ class _Group:
     cadence: float = 0.0  # ms between two values of a series
 
 
-class RiverGroupBank:
+class RiverGroupBank(RiverRows[_Group]):
     """A `GroupBank` of one River anomaly detector per group of rows.
 
     A group's sample has a feature per series, scaled to [0, 1] by the range that the series has shown.
@@ -72,67 +71,25 @@ class RiverGroupBank:
     ) -> None:
         if not isinstance(build(), AnomalyDetector):
             raise UnknownDetectorError(f"{name} looks at one series at a time: it cannot watch groups")
-        self.name = f"{name}@groups"
-        self._build = build
-        self._rate_per_ms = alarms_per_series_day / DAY_MS
-        self._groups: PickledRows[_Group] = PickledRows(self.name, self.version, key)
+        super().__init__(
+            f"{name}@groups", build, alarms_per_series_day=alarms_per_series_day, key=key, budget=budget
+        )
         self._joined: dict[int, tuple[int, str]] = {}
-        self._meter = Meter(budget) if budget is not None else None
-
-    @property
-    def row_bytes(self) -> int:
-        """Size of a pickled group: that of the first used one, else of a fresh one."""
-        return self._groups.bytes_of(self._fresh())
-
-    def grow(self, count: int) -> None:
-        self._groups.grow(count)
 
     def join(self, row: int, group: int, feature: str) -> None:
         self._joined[row] = (group, feature)
 
     def reset(self, row: int) -> None:
-        self._groups.reset(row)
+        super().reset(row)
         self._joined.pop(row, None)
-        if self._meter is not None:
-            self._meter.forget(row)
 
-    def update(self, rows: I64, times: I64, values: F64) -> Scores:
-        check_batch(rows, times, values, len(self._groups))
-        errors: dict[int, str] = {}
-        out = blank_scores(len(rows), 1, errors)
-        unscored = 0
-        for i, (row, time, value) in enumerate(
-            zip(rows.tolist(), times.tolist(), values.tolist(), strict=True)
-        ):
-            if math.isnan(value):
-                continue
-            number, feature = self._joined.get(row, (row, ""))
-            if self._meter is not None and not self._meter.begin(number):
-                unscored += 1
-                continue
-            group = self._groups[number]
-            if group is None:
-                group = self._groups[number] = self._fresh()
-            try:
-                strength = self._one(group, feature, time, value)
-            except Exception as error:
-                errors[i] = f"{type(error).__name__}: {error}"
-                continue
-            finally:
-                if self._meter is not None:
-                    self._meter.end(number)
-            out.learning[i] = group.judged.learning
-            if strength is None:
-                continue
-            out.score[i] = strength / (1.0 + strength)
-            if not group.judged.learning:
-                out.evidence[i, 0] = strength
-                out.alarm[i] = out.evidence[i, 0] >= 1.0
-        return replace(out, unscored=unscored)
+    def _owner(self, row: int) -> int:
+        return self._joined.get(row, (row, ""))[0]
 
-    def _one(self, group: _Group, feature: str, time: int, value: float) -> float | None:
+    def _strength(self, group: _Group, row: int, time: int, value: float, /) -> float | None:
         """Take one value; the strength of the group's sample that it completes or ends, else None."""
         strength = None
+        _, feature = self._joined.get(row, (row, ""))
         known = group.features.get(feature)
         if group.heard and (feature in group.heard or time - group.begun > 0.5 * group.cadence):
             strength = self._judge(group)
@@ -164,12 +121,6 @@ class RiverGroupBank:
         strength = group.judged.strength(features, None, rate_per_ms=self._rate_per_ms, gap_ms=group.cadence)
         constant = all(feature.high == feature.low for feature in current.values())
         return 0.0 if constant else strength
-
-    def dump(self, start: int, stop: int) -> bytes:
-        return self._groups.dump(start, stop)
-
-    def load(self, start: int, stop: int, data: bytes) -> None:
-        self._groups.load(start, stop, data)
 
     def _fresh(self) -> _Group:
         return _Group(Judged(self._build()))
