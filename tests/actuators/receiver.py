@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+
+from tests.serving import serving
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -71,12 +72,5 @@ class Receiver:
 async def receiving(*script: Answer):  # type: ignore[no-untyped-def]
     """A `Receiver` that listens on `receiver.url`."""
     receiver = Receiver(*script)
-    app = web.Application()
-    app.router.add_route("*", "/{rest:.*}", receiver.handle)
-    server = TestServer(app, host="127.0.0.1", shutdown_timeout=0.0)
-    await server.start_server()
-    receiver.url = str(server.make_url("")).rstrip("/")
-    try:
+    async with serving(receiver.handle, "*") as receiver.url:
         yield receiver
-    finally:
-        await server.close()

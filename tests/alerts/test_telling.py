@@ -11,7 +11,6 @@ from typing import Any
 import httpx
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from schemas import Incident, decode
 from streams.alerting import AlertPartition
@@ -23,6 +22,7 @@ from streams.worker import wall_clock
 from tests.alerts.partition import MINUTE, change, process, silence
 from tests.deploy.conftest import program
 from tests.integration.harness import until
+from tests.serving import serving
 from tests.streams.records import START
 
 
@@ -166,15 +166,9 @@ class Hook:
 @asynccontextmanager
 async def hooked() -> AsyncIterator[Hook]:
     hook = Hook()
-    app = web.Application()
-    app.router.add_post("/page", hook.handle)
-    server = TestServer(app, host="127.0.0.1", shutdown_timeout=0.0)
-    await server.start_server()
-    hook.url = str(server.make_url("/page"))
-    try:
+    async with serving(hook.handle, path="/page") as url:
+        hook.url = f"{url}/page"
         yield hook
-    finally:
-        await server.close()
 
 
 async def test_four_hundred_series_are_one_page_and_one_all_clear() -> None:
@@ -251,10 +245,8 @@ async def test_a_webhook_that_hangs_is_given_up() -> None:
         await asyncio.Event().wait()
         return web.Response()
 
-    app = web.Application()
-    app.router.add_post("/page", hang)
-    async with TestServer(app, host="127.0.0.1", shutdown_timeout=0.0) as server, httpx.AsyncClient() as http:
-        config = _config("webhook", str(server.make_url("/page")), wait_s=0.0, timeout_s=0.1)
+    async with serving(hang, path="/page") as url, httpx.AsyncClient() as http:
+        config = _config("webhook", f"{url}/page", wait_s=0.0, timeout_s=0.1)
         part = AlertPartition(0, config)
         process(part, change("firing", 0, labels={"rack": "r7"}))
         with pytest.raises(httpx.TimeoutException):

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
 from schemas import Command, decode
+from tests.serving import serving
 
 
 class Receiver:
@@ -43,12 +43,6 @@ class Receiver:
 async def receiving() -> AsyncIterator[Receiver]:
     """A `Receiver` that listens on `receiver.url`."""
     receiver = Receiver()
-    app = web.Application()
-    app.router.add_post("/act", receiver.handle)
-    server = TestServer(app, host="127.0.0.1", shutdown_timeout=0.0)
-    await server.start_server()
-    receiver.url = str(server.make_url("/act"))
-    try:
+    async with serving(receiver.handle, path="/act") as url:
+        receiver.url = f"{url}/act"
         yield receiver
-    finally:
-        await server.close()
